@@ -1,0 +1,176 @@
+"""A referee in a process of its own: takes requests as JSON lines, answers with JSON lines.
+
+Each slot has one, and preflight has one. It keeps the engine small and quick (no batch is ever
+packed there), and when the engine dies, its standard input ends and it ends its cells.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from evo.arena.command import CommandReferee
+from evo.arena.corpus import Corpus
+from evo.arena.referee import Referee, Rules
+from evo.arena.sandbox import OpenSandbox, adopt_orphans
+from evo.errors import EvoError
+from evo.nouns import CurvePoint, Measurement, Recipe, Task
+
+
+class Setup(msgspec.Struct, frozen=True, tag="setup"):
+    """The first line: what this referee measures, and how."""
+
+    task: Task
+    rules: Rules
+    data: str
+    """Folder of the prepared corpus; empty for a command task."""
+    gpu: str = ""
+
+
+class Measure(msgspec.Struct, frozen=True, tag="measure"):
+    """Run this once."""
+
+    source: str
+    seed: int
+    log: str
+
+
+class Check(msgspec.Struct, frozen=True, tag="check"):
+    """Rehearse this with tiny shapes."""
+
+    source: str
+
+
+class Abort(msgspec.Struct, frozen=True, tag="abort"):
+    """Give up what is running."""
+
+
+class Progress(msgspec.Struct, frozen=True, tag="progress"):
+    """A running trial reported a loss."""
+
+    point: CurvePoint
+
+
+class Measured(msgspec.Struct, frozen=True, tag="measured"):
+    measurement: Measurement
+
+
+class Checked(msgspec.Struct, frozen=True, tag="checked"):
+    """What preflight found; an empty cause means nothing."""
+
+    cause: str
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """It couldn't be run, through no fault of the variant."""
+
+    cause: str
+
+
+Request = Setup | Measure | Check | Abort
+Answer = Progress | Measured | Checked | Failed
+
+
+class _Screen:
+    """Passes a trial's progress on, and asks for its end once it is to be given up."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def progress(self, point: CurvePoint) -> None:
+        self._worker.answer(Progress(point))
+
+    def should_stop(self) -> bool:
+        return self._worker.aborted.is_set()
+
+
+class Worker:
+    """Serves one stream of requests until it ends.
+
+    Args:
+        requests: JSON lines, one `Request` each; the first is a `Setup`.
+        answers: Where JSON lines, one `Answer` each, are written.
+    """
+
+    def __init__(self, requests: BinaryIO, answers: BinaryIO) -> None:
+        self._requests, self._answers = requests, answers
+        self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self.aborted = threading.Event()
+
+    def serve(self) -> None:
+        """Works until the requests end, which is when the engine has gone."""
+        threading.Thread(target=self._read, name="requests", daemon=True).start()
+        setup = self._queue.get()
+        if not isinstance(setup, Setup):
+            return
+        try:
+            referee = self._referee(setup)
+        except EvoError as error:
+            self.answer(Failed(str(error)))
+            return
+        while (request := self._queue.get()) is not None:
+            self._serve_one(referee, request, setup.gpu)
+
+    def answer(self, answer: Answer) -> None:
+        try:
+            self._answers.write(msgspec.json.encode(answer) + b"\n")
+            self._answers.flush()
+        except OSError:
+            self.aborted.set()  # nobody listens any more
+
+    def _serve_one(self, referee: Referee | CommandReferee, request: Request, gpu: str) -> None:
+        try:
+            if isinstance(request, Measure):
+                measurement = referee.measure(
+                    request.source,
+                    request.seed,
+                    log=Path(request.log) if request.log else None,
+                    gpu=gpu,
+                    watch=_Screen(self),
+                )
+                self.answer(Measured(measurement))
+            elif isinstance(request, Check):
+                self.answer(Checked(referee.check(request.source)))
+        except (EvoError, OSError) as error:
+            self.answer(Failed(str(error)))
+        # Whatever was to be given up is over; a closed stream still ends the loop by its None.
+        self.aborted.clear()
+
+    @staticmethod
+    def _referee(setup: Setup) -> Referee | CommandReferee:
+        if setup.task.recipe is Recipe.COMMAND:
+            return CommandReferee(setup.task, OpenSandbox(), setup.rules)
+        return Referee(
+            Corpus.open(Path(setup.data)), OpenSandbox(), setup.rules, setup.task.editable
+        )
+
+    def _read(self) -> None:
+        decoder = msgspec.json.Decoder(Request)
+        for line in self._requests:
+            request = decoder.decode(line)
+            if isinstance(request, Abort):
+                self.aborted.set()
+            else:
+                self._queue.put(request)
+        self.aborted.set()
+        self._queue.put(None)
+
+
+def main() -> None:
+    """Serves the engine over standard input and output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    adopt_orphans()
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    Worker(sys.stdin.buffer, answers).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The command line: the one place that wires rooms together, and that prints errors."""

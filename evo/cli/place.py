@@ -1,0 +1,74 @@
+"""Where things are: the project folder, a run's folder, and its published archive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evo.config import Settings, load
+from evo.errors import ArchiveError, SettingsError
+
+
+def project() -> Path:
+    """The project folder: the one that evo is called in."""
+    return Path.cwd()
+
+
+def settings_for(run: str | None = None, **overrides: Any) -> Settings:
+    """The settings of this project, with flags above them.
+
+    Raises:
+        SettingsError: A key or a value that can't be.
+    """
+    table: Mapping[str, Any] = {"run": run, **overrides}
+    return load(project(), table)
+
+
+def run_folder(settings: Settings) -> Path:
+    """population/RUN."""
+    return project() / settings.population_folder / settings.run
+
+
+def archive_folder(settings: Settings) -> Path:
+    """archive/RUN."""
+    return project() / settings.archive_folder / settings.run
+
+
+def published_archive(run: str | None) -> Path:
+    """The published archive of a run, which anybody may open at any time.
+
+    Args:
+        run: Name of the run; None is the one that the settings name.
+
+    Raises:
+        ArchiveError: There is none yet.
+    """
+    settings = settings_for(run)
+    path = archive_folder(settings) / "archive.duckdb"
+    if path.exists():
+        return path
+    others = sorted(
+        found.parent.name
+        for found in (project() / settings.archive_folder).glob("*/archive.duckdb")
+    )
+    advice = f"there is {', '.join(others)} (--run NAME)" if others else "start one with `evo run`"
+    raise ArchiveError(f"the run {settings.run} has no archive here; {advice}")
+
+
+def editable_text(settings: Settings) -> str:
+    """The baseline's text.
+
+    Raises:
+        SettingsError: The file is missing, isn't text, or can't be read.
+    """
+    path = project() / settings.task.editable
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"there is no {settings.task.editable} here; `evo init DIR` makes a project, "
+            "or call evo in the folder of yours"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{settings.task.editable} can't be read: {error}") from error

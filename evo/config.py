@@ -1,0 +1,166 @@
+"""Settings: what `[tool.evo]` in pyproject.toml may say, every field documented, units in names.
+
+Flags of the command line go above the file. A key that doesn't exist is refused with the nearest
+one that does. `None` means that evo chooses, by the machine it finds itself on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from evo.errors import SettingsError
+from evo.nouns import Clock, Direction, Recipe
+
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class TaskSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[tool.evo.task]`: what is evolved and how it is measured."""
+
+    editable: str = "train.py"
+    """The one file that evolves."""
+    recipe: Recipe = Recipe.ARENA
+    """`arena` (a training script, scored by the referee) or `command` (a script with a scalar)."""
+    budget_seconds: Positive | None = None
+    """Budget of a trial. None: 10 CPU seconds on a CPU, 300 wall seconds on a GPU."""
+    clock: Clock | None = None
+    """What the budget counts, `wall` or `cpu`. None: `cpu` on a CPU, where cores are shared."""
+    scale: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    """Share of the full model's depth and width."""
+    command: str = ""
+    """For `command`: how the script is run, `{editable}` standing for its file name."""
+    metric: str = "val_bpb"
+    """Name of the score; a `command` prints `NAME: NUMBER` in one of its last lines."""
+    pattern: str = ""
+    """For `command`: a regular expression whose first group is the score."""
+    crash_pattern: str = ""
+    """For `command`: output that this regular expression finds means that the run failed."""
+    direction: Direction = Direction.MINIMISE
+    """`minimise` or `maximise` the metric."""
+
+
+class ArenaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[tool.evo.arena]`: the shapes and caps of an arena task."""
+
+    data: str = "embedded"
+    """Name of prepared data (`evo data list`), or the folder that holds it."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where variants train; `auto` takes a GPU if there is one."""
+    sequence_len: Count | None = None
+    """Tokens in a row. None: 256 on a CPU, 2048 on a GPU."""
+    score_tokens: Count | None = None
+    """Most validation tokens that a trial is scored on. None: 65,536 or 2,097,152."""
+    startup_seconds: Positive = 180.0
+    """Wall seconds from a trainee's start to its first batch; compilation falls into it."""
+    scoring_seconds: Positive = 180.0
+    """Wall seconds that scoring may take."""
+    memory_mb: Count | None = None
+    """Most memory of a trial's processes. None: 4,096 on a CPU, four fifths of the machine's on a
+    GPU."""
+    weights_mb: Count = 4096
+    """Largest weights that a trainee may hand in."""
+    threads: Count | None = None
+    """CPU threads a trial. None: 1 on a CPU, 4 on a GPU."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[tool.evo]`: one search."""
+
+    run: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "main"
+    """Name of the run: its folder under population/ and archive/."""
+    strategy: Literal["population", "greedy", "random"] = "population"
+    """How parents are chosen and improvements are kept."""
+    seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
+    """Seed of everything that the search draws."""
+    slots: Count | None = None
+    """Trials at a time. None: one a GPU, or one a core (at most 8) without one."""
+    trials: Count | None = None
+    """Stop after so many trials of this run. None: no limit."""
+    hours: Positive | None = None
+    """Stop after so many hours. None: no limit."""
+    cost: Positive | None = None
+    """Stop when models have cost so many US dollars. None: no limit."""
+    population_size: Annotated[int, Meta(ge=2)] = 16
+    """How many variants live; the worst give way."""
+    founders: Annotated[int, Meta(ge=0)] = 8
+    """How many founders are drawn into generation zero, beside the baseline."""
+    confirmations: Count = 2
+    """Trials, each with a fresh seed, that a challenger and the champion need before one of them
+    can be called better."""
+    proposals_ahead: Count = 2
+    """Proposals held ready for each slot, so that no slot waits for one."""
+    program: str = "program.md"
+    """The human's instructions to the operators."""
+    population_folder: str = "population"
+    archive_folder: str = "archive"
+    task: TaskSettings = TaskSettings()
+    arena: ArenaSettings = ArenaSettings()
+
+
+def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of a project folder.
+
+    Args:
+        folder: Holds pyproject.toml; without one, everything has its default.
+        overrides: Dotted names and values that go above the file, such as `task.budget_seconds`;
+            values that are None are passed over.
+
+    Raises:
+        SettingsError: A key or a value that can't be; the text names the nearest that can.
+    """
+    path = folder / "pyproject.toml"
+    table: dict[str, Any] = {}
+    if path.exists():
+        try:
+            table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("evo", {})
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise SettingsError(f"{path.name} can't be read: {error}") from error
+    for name, value in (overrides or {}).items():
+        if value is not None:
+            *sections, key = name.split(".")
+            target = table
+            for section in sections:
+                target = target.setdefault(section, {})
+            target[key] = value
+    return parse(table)
+
+
+def parse(table: Mapping[str, Any]) -> Settings:
+    """Settings from a table, every key and value checked.
+
+    Raises:
+        SettingsError: See `load`.
+    """
+    _refuse_unknown(table, Settings, "tool.evo")
+    for section, kind in (("task", TaskSettings), ("arena", ArenaSettings)):
+        _refuse_unknown(table.get(section, {}), kind, f"tool.evo.{section}")
+    try:
+        settings = msgspec.convert(table, Settings)
+    except msgspec.ValidationError as error:
+        text = str(error).replace("`$.", "`tool.evo.").replace(" - at ", ", for ")
+        raise SettingsError(f"a setting has a wrong value: {text}") from error
+    task = settings.task
+    if task.recipe is Recipe.COMMAND and not task.command:
+        raise SettingsError(
+            'a command task needs tool.evo.task.command, for instance "python {editable}"'
+        )
+    return settings
+
+
+def _refuse_unknown(table: Any, kind: type[msgspec.Struct], where: str) -> None:
+    if not isinstance(table, Mapping):
+        raise SettingsError(f"[{where}] must be a table, not {table!r}")
+    known = kind.__struct_fields__
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            advice = f"; did you mean `{near[0]}`?" if near else f"; known: {', '.join(known)}"
+            raise SettingsError(f"[{where}] has no setting `{key}`{advice}")

@@ -1,0 +1,564 @@
+"""The engine: ask, propose, commit, try, record, tell, publish; over and over, until it is told to
+stop.
+
+One thread owns the archive, the population and the search. Desks and slots work on threads and
+processes of their own and put what they have into one queue, so that results may come in any
+order and nothing here needs a lock.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from evo.archive.archive import Archive
+from evo.archive.publication import Publisher
+from evo.config import Settings
+from evo.engine import heartbeat, inbox
+from evo.engine.desk import Desk
+from evo.engine.heartbeat import Heartbeat, Phase, RunningTrial
+from evo.engine.shelf import PopulationShelf
+from evo.errors import EvoError
+from evo.executors.executor import Executor, TrialEvent, TrialLost, TrialMeasured, TrialProgress
+from evo.nouns import (
+    Brief,
+    CurvePoint,
+    Event,
+    Measurement,
+    Outcome,
+    Proposal,
+    Purpose,
+    Standing,
+    Status,
+    Task,
+    Trial,
+    Variant,
+)
+from evo.operators.screening import count_lines
+from evo.patch import diff
+from evo.population.population import Population, commit_message
+from evo.search.search import Search
+
+BEAT_SECONDS = 1.0
+MOST_ATTEMPTS = 3
+"""Times that a trial is started before infrastructure that breaks it is called its end."""
+MOST_LOST_IN_A_ROW = 6
+"""Trials lost with none measured in between, before the engine stops and says why."""
+BUNDLE_SECONDS = 600.0
+"""The git bundle beside the published archive is renewed so often, and at the end."""
+HUMAN = "human"
+
+
+@dataclass(slots=True)
+class Rooms:
+    """What an engine works with; the command line puts it together."""
+
+    folder: Path
+    """population/RUN."""
+    archive_folder: Path
+    """archive/RUN."""
+    settings: Settings
+    task: Task
+    archive: Archive
+    publisher: Publisher
+    population: Population
+    search: Search
+    shelf: PopulationShelf
+    baseline: str
+    """Text of the editable file, for a run that is new."""
+    program_sha: str
+    known: dict[str, int]
+    """Variants by fingerprint."""
+
+
+@dataclass(slots=True)
+class _Running:
+    trial: Trial
+    point: CurvePoint | None = None
+
+
+class StopError(EvoError):
+    """The engine can't go on; what is finished is safe."""
+
+
+class Engine:
+    """Runs one search until it is told to stop, or has done what it was asked.
+
+    Args:
+        rooms: Stores, strategy and settings.
+        make_desk: Makes the desk, given where its proposals go.
+        make_executor: Makes the executor, given where its events go.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        make_desk: Callable[[Callable[[Proposal, str], None]], Desk],
+        make_executor: Callable[[Callable[[TrialEvent], None]], Executor],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._rooms, self._clock = rooms, clock
+        self._events: queue.SimpleQueue[TrialEvent | tuple[Proposal, str]] = queue.SimpleQueue()
+        self._desk = make_desk(lambda proposal, mark: self._events.put((proposal, mark)))
+        self._executor = make_executor(self._events.put)
+        self._slots = self._executor.free_slots
+        self._queue: deque[Trial] = deque()
+        self._running: dict[int, _Running] = {}
+        self._asked: set[int] = set()
+        self._submitted: deque[str] = deque()
+        self._trials_of: dict[int, int] = {}  # trials by variant, that are scored or to come
+        self._counts = _Counts()
+        self._phase = Phase.STARTING
+        self._message = ""
+        self._now_at_once = False
+        self._lost_in_a_row = 0
+        self._next_beat = 0.0
+        self._next_bundle = 0.0
+        self._began = clock()
+
+    # The loop
+
+    def run(self) -> Phase:
+        """Works until there is nothing left to do; how it ended.
+
+        Raises:
+            EvoError: A store failed; what was acknowledged before is safe.
+        """
+        try:
+            self._open()
+            self._phase = Phase.SEARCHING
+            while not self._is_done():
+                self._take_requests()
+                self._ask()
+                self._start_trials()
+                self._beat()
+                self._await_event()
+            self._phase = Phase.STOPPED
+        except StopError as error:
+            self._phase, self._message = Phase.FAILED, str(error)
+            self._say("failed", str(error))
+        finally:
+            self._close()
+        return self._phase
+
+    def _await_event(self) -> None:
+        try:
+            event = self._events.get(timeout=max(0.0, self._next_beat - self._clock()))
+        except queue.Empty:
+            return
+        if isinstance(event, tuple):
+            self._take_proposal(*event)
+        elif isinstance(event, TrialProgress):
+            if event.trial in self._running:
+                self._running[event.trial].point = event.point
+        elif isinstance(event, TrialMeasured):
+            self._take_measurement(event.trial, event.measurement)
+        else:
+            self._take_loss(event)
+
+    def _is_done(self) -> bool:
+        settings = self._rooms.settings
+        if self._phase is Phase.SEARCHING:
+            if settings.trials is not None and self._counts.finished >= settings.trials:
+                self._finish("all trials are done")
+            elif settings.hours and self._clock() - self._began > settings.hours * 3600:
+                self._finish(f"{settings.hours:g} hours are over")
+        if self._now_at_once:
+            return True
+        return self._phase is Phase.FINISHING and not self._running
+
+    def _finish(self, why: str) -> None:
+        self._phase, self._message = Phase.FINISHING, why
+
+    # Opening and closing
+
+    def _open(self) -> None:
+        rooms = self._rooms
+        for variant in rooms.archive.variants():
+            rooms.shelf.add(variant)
+            rooms.known[variant.fingerprint] = variant.id
+        by_proposal = {variant.proposal: variant for variant in rooms.archive.variants()}
+        for record in rooms.archive.history():
+            self._replay(record, by_proposal)
+        for trial in rooms.archive.unfinished_trials():
+            self._enqueue(replace(trial, measurement=None, started_at=None))
+        champion = rooms.search.champion
+        if champion is not None:
+            rooms.population.set_champion(rooms.shelf.variant(champion).commit, "resumed")
+        if rooms.known:
+            again = f", {len(self._queue)} trials to run again" if self._queue else ""
+            self._say("resumed", f"{len(rooms.known)} variants are known{again}")
+
+    def _replay(self, record: Proposal | Trial, variants: dict[int, Variant]) -> None:
+        search = self._rooms.search
+        if isinstance(record, Trial):
+            search.tell(record)
+            if record.score is not None:
+                self._trials_of[record.variant] = self._trials_of.get(record.variant, 0) + 1
+            return
+        search.tell(record)
+        self._counts.note(record)
+        if record.id in variants:
+            search.tell(variants[record.id])
+
+    def _close(self) -> None:
+        self._desk.close()
+        self._executor.close()
+        try:
+            self._rooms.publisher.request()
+            self._rooms.publisher.flush()
+            self._bundle(at_once=True)
+        finally:
+            self._beat(at_once=True)
+
+    # Proposals
+
+    def _ask(self) -> None:
+        if self._phase is not Phase.SEARCHING:
+            return
+        rooms, limit = self._rooms, self._rooms.settings.trials
+        ahead = self._slots * rooms.settings.proposals_ahead
+        if limit is not None:
+            ahead = min(ahead, limit - self._counts.finished - len(self._running))
+        while len(self._asked) + len(self._queue) < ahead or self._submitted:
+            brief = self._next_brief()
+            if brief is None:
+                return
+            self._asked.add(brief.id)
+            if brief.operator == "baseline":
+                self._take_proposal(*self._baseline(brief))
+            else:
+                self._desk.take(brief)
+
+    def _next_brief(self) -> Brief | None:
+        search, number = self._rooms.search, self._counts.next_brief
+        chance = random.Random(f"{self._rooms.settings.seed}:brief:{number}")
+        if self._submitted and search.champion is not None:
+            name = self._submitted.popleft()
+            brief: Brief | None = Brief(number, HUMAN, (search.champion,), name)
+        else:
+            brief = search.ask(number, chance)
+        if brief is not None:
+            self._counts.next_brief += 1
+        return brief
+
+    def _baseline(self, brief: Brief) -> tuple[Proposal, str]:
+        from evo.operators.screening import fingerprint
+
+        proposal = Proposal(
+            id=brief.id,
+            operator=brief.operator,
+            parents=(),
+            outcome=Outcome.ACCEPTED,
+            title="Baseline",
+            rationale=f"{self._rooms.task.editable} as it was when the run began.",
+            source=self._rooms.baseline,
+        )
+        return proposal, fingerprint(self._rooms.baseline)
+
+    def _take_proposal(self, proposal: Proposal, mark: str) -> None:
+        rooms = self._rooms
+        self._asked.discard(proposal.id)
+        proposal = replace(proposal, program_sha=rooms.program_sha)
+        twin = rooms.known.get(mark) if proposal.outcome is Outcome.ACCEPTED else None
+        if twin is not None:  # made by two desks at once
+            cause = f"it equals variant {twin}, whose result stands for it"
+            proposal = replace(proposal, outcome=Outcome.DUPLICATE, cause=cause, twin=twin)
+        variant = None
+        if proposal.outcome is Outcome.ACCEPTED:
+            variant = self._commit(proposal, mark)
+        rooms.archive.record_proposal(proposal, variant, self._utc())
+        self._counts.note(proposal)
+        rooms.search.tell(proposal)
+        if variant is None:
+            what = proposal.title or f"{proposal.operator} {proposal.subject}".strip()
+            self._say("refused", f"{what}: {proposal.outcome}: {proposal.cause}")
+            return
+        assert proposal.source is not None
+        rooms.known[mark] = variant.id
+        rooms.shelf.add(variant, proposal.source)
+        rooms.search.tell(variant)
+        self._queue_trial(variant.id, Purpose.FIRST, front=proposal.operator == HUMAN)
+
+    def _commit(self, proposal: Proposal, mark: str) -> Variant:
+        rooms, number, now = self._rooms, self._counts.next_variant, self._utc()
+        self._counts.next_variant += 1
+        assert proposal.source is not None
+        parents = [rooms.shelf.variant(parent) for parent in proposal.parents]
+        before = rooms.shelf.source(parents[0].id) if parents else proposal.source
+        message = commit_message(
+            title=proposal.title,
+            rationale=proposal.rationale,
+            variant=number,
+            operator=proposal.operator,
+            parents=proposal.parents,
+            run=rooms.settings.run,
+            subject=proposal.subject,
+            role=proposal.role,
+            model=proposal.model,
+        )
+        commit = rooms.population.commit(
+            proposal.source,
+            parents=[parent.commit for parent in parents],
+            message=message,
+            when=now,
+            variant=number,
+        )
+        return Variant(
+            id=number,
+            commit=commit,
+            parents=proposal.parents,
+            operator=proposal.operator,
+            title=proposal.title,
+            rationale=proposal.rationale,
+            diff=diff(before, proposal.source, rooms.task.editable),
+            fingerprint=mark,
+            lines=count_lines(proposal.source),
+            proposal=proposal.id,
+            created_at=now,
+            subject=proposal.subject,
+            role=proposal.role,
+            model=proposal.model,
+        )
+
+    # Trials
+
+    def _queue_trial(self, variant: int, purpose: Purpose, *, front: bool = False) -> None:
+        number = self._counts.next_trial
+        self._counts.next_trial += 1
+        seed = random.Random(f"{self._rooms.settings.seed}:trial:{number}").getrandbits(31)
+        task = self._rooms.task
+        trial = Trial(number, variant, seed, purpose, task.budget_seconds, task.scale)
+        self._rooms.archive.queue_trial(trial)
+        self._enqueue(trial, front=front)
+
+    def _enqueue(self, trial: Trial, *, front: bool = False) -> None:
+        self._trials_of[trial.variant] = self._trials_of.get(trial.variant, 0) + 1
+        if front or trial.purpose is Purpose.REPLICATE:
+            self._queue.appendleft(trial)
+        else:
+            self._queue.append(trial)
+
+    def _start_trials(self) -> None:
+        if self._phase is not Phase.SEARCHING:
+            return
+        for variant, wanted in self._rooms.search.wanted_trials().items():
+            if self._trials_of.get(variant, 0) < wanted:
+                self._queue_trial(variant, Purpose.REPLICATE)
+        limit = self._rooms.settings.trials
+        while self._queue and self._executor.free_slots:
+            if limit is not None and self._counts.finished + len(self._running) >= limit:
+                return
+            self._start(self._queue.popleft())
+
+    def _start(self, trial: Trial) -> None:
+        trial = replace(trial, started_at=self._utc())
+        folder = self._rooms.folder / "trials" / str(trial.id)
+        folder.mkdir(parents=True, exist_ok=True)
+        log = folder / "log.txt"
+        log.unlink(missing_ok=True)
+        assert trial.started_at is not None
+        self._rooms.archive.start_trial(trial.id, trial.started_at, trial.attempt)
+        self._running[trial.id] = _Running(trial)
+        source = self._rooms.shelf.source(trial.variant)
+        self._executor.submit(trial.id, source, trial.seed, str(log))
+
+    def _take_measurement(self, number: int, measurement: Measurement) -> None:
+        rooms, running = self._rooms, self._running.pop(number, None)
+        if running is None:
+            return
+        self._lost_in_a_row = 0
+        trial = replace(running.trial, measurement=measurement, finished_at=self._utc())
+        before = rooms.search.champion
+        standing = rooms.search.tell(trial)
+        rooms.archive.finish_trial(trial, standing, self._utc())
+        self._counts.finished += 1
+        if measurement.score is None:
+            self._trials_of[trial.variant] -= 1
+        else:
+            self._counts.scored += 1
+        self._say_trial(trial, standing)
+        if rooms.search.champion != before:
+            self._crown()
+        if trial.variant == 0 and measurement.score is None and rooms.search.champion is None:
+            raise StopError(
+                f"the baseline doesn't train: {measurement.cause}; mend {rooms.task.editable} and "
+                f"start another run with --run NAME (its output: evo log 0)"
+            )
+        rooms.publisher.request()
+        self._bundle()
+
+    def _take_loss(self, event: TrialLost) -> None:
+        running = self._running.pop(event.trial, None)
+        if running is None:
+            return
+        trial = running.trial
+        self._trials_of[trial.variant] -= 1
+        self._lost_in_a_row += 1
+        self._say("lost", f"trial {trial.id} couldn't be run: {event.cause}")
+        if self._lost_in_a_row >= MOST_LOST_IN_A_ROW:
+            raise StopError(
+                f"{self._lost_in_a_row} trials in a row couldn't be run: {event.cause}; "
+                "mend that and start again: they are still queued"
+            )
+        if trial.attempt < MOST_ATTEMPTS:
+            self._enqueue(replace(trial, attempt=trial.attempt + 1, started_at=None), front=True)
+            return
+        measurement = Measurement(Status.INFRASTRUCTURE, cause=event.cause)
+        trial = replace(trial, measurement=measurement, finished_at=self._utc())
+        standing = self._rooms.search.tell(trial)
+        self._rooms.archive.finish_trial(trial, standing, self._utc())
+
+    def _crown(self) -> None:
+        rooms, champion = self._rooms, self._rooms.search.champion
+        assert champion is not None
+        variant, estimate = rooms.shelf.variant(champion), rooms.search.estimate(champion)
+        assert estimate is not None
+        rooms.archive.record_champion(champion, estimate, self._utc())
+        rooms.population.set_champion(variant.commit, f"champion: {variant.title}")
+        score = rooms.task.direction.loss(estimate.mean)
+        self._say("champion", f"variant {champion} leads with {score:.4f}: {variant.title}")
+
+    # People
+
+    def _take_requests(self) -> None:
+        for path, request in inbox.take(self._rooms.folder):
+            if request is None:
+                self._say("request", f"{path.name} makes no sense and is dropped")
+            else:
+                self._rooms.archive.record_request(
+                    id=request.id,
+                    verb=str(request.verb),
+                    arguments=request.arguments,
+                    who=request.who,
+                    asked_at=datetime.fromtimestamp(request.at, UTC).replace(tzinfo=None),
+                    done_at=self._utc(),
+                    outcome=self._obey(request),
+                )
+            path.unlink(missing_ok=True)
+
+    def _obey(self, request: inbox.Request) -> str:
+        if request.verb is inbox.Verb.STOP:
+            self._now_at_once = self._now_at_once or request.arguments.get("how") == "now"
+            if self._phase is Phase.SEARCHING:
+                self._finish(f"{request.who} asked for it")
+                self._say("stopping", f"{len(self._running)} running trials are awaited")
+            return "stopping"
+        self._rooms.shelf.submit(
+            request.id, request.arguments.get("title", ""), request.arguments.get("text", "")
+        )
+        self._submitted.append(request.id)
+        self._say("enqueued", request.arguments.get("title", "") or request.id)
+        return "queued"
+
+    # What is shown
+
+    def _say_trial(self, trial: Trial, standing: Standing) -> None:
+        assert trial.measurement is not None
+        title = self._rooms.shelf.title(trial.variant)
+        score = trial.measurement.score
+        again = " again" if trial.purpose is Purpose.REPLICATE else ""
+        if score is None:
+            text = f"{trial.measurement.status}: {trial.measurement.cause}"
+        else:
+            text = f"{self._rooms.task.metric} {score:.4f}  {standing}"
+        self._say("trial", f"{trial.id:>4}  v{trial.variant:<4} {text}{again}  {title}")
+
+    def _say(self, kind: str, text: str) -> None:
+        event = Event(self._utc(), kind, text)
+        self._rooms.archive.record_event(event)
+        with (self._rooms.folder / heartbeat.LOG).open("a", encoding="utf-8") as log:
+            log.write(f"{event.at:%Y-%m-%d %H:%M:%S}  {kind:<9} {text}\n")
+
+    def _beat(self, *, at_once: bool = False) -> None:
+        now = self._clock()
+        if now < self._next_beat and not at_once:
+            return
+        self._next_beat = now + BEAT_SECONDS
+        heartbeat.write(self._rooms.folder, self._heartbeat(now))
+
+    def _heartbeat(self, now: float) -> Heartbeat:
+        rooms, counts = self._rooms, self._counts
+        pid, started = heartbeat.this_process()
+        champion = rooms.search.champion
+        return Heartbeat(
+            run=rooms.settings.run,
+            pid=pid,
+            started=started,
+            at=now,
+            phase=self._phase,
+            message=self._message,
+            metric=rooms.task.metric,
+            trials_finished=counts.finished,
+            trials_scored=counts.scored,
+            trials_wanted=rooms.settings.trials,
+            proposals=counts.next_brief,
+            refused=counts.refused,
+            kept=len(rooms.search.living()),
+            queued=len(self._queue),
+            baseline=self._score(0),
+            best=self._score(champion),
+            champion=champion,
+            champion_title=rooms.shelf.title(champion) if champion is not None else "",
+            seconds=now - self._began,
+            seconds_left=self._seconds_left(now),
+            running=tuple(self._show(running) for running in self._running.values()),
+        )
+
+    def _score(self, variant: int | None) -> float | None:
+        if variant is None or variant not in self._trials_of:
+            return None
+        estimate = self._rooms.search.estimate(variant)
+        return None if estimate is None else self._rooms.task.direction.loss(estimate.mean)
+
+    def _show(self, running: _Running) -> RunningTrial:
+        point, trial = running.point, running.trial
+        elapsed = point.elapsed_seconds if point else 0.0
+        return RunningTrial(
+            trial=trial.id,
+            variant=trial.variant,
+            title=self._rooms.shelf.title(trial.variant),
+            share=min(elapsed / trial.budget_seconds, 1.0),
+            loss=point.loss if point else None,
+            elapsed_seconds=elapsed,
+        )
+
+    def _seconds_left(self, now: float) -> float | None:
+        settings, done = self._rooms.settings, self._counts.finished
+        spent, left = now - self._began, []
+        if settings.hours:
+            left.append(settings.hours * 3600 - spent)
+        if settings.trials is not None and done:
+            left.append(spent / done * (settings.trials - done))
+        return max(min(left), 0.0) if left else None
+
+    def _bundle(self, *, at_once: bool = False) -> None:
+        now = self._clock()
+        if (at_once or now >= self._next_bundle) and self._rooms.known:
+            self._next_bundle = now + BUNDLE_SECONDS
+            self._rooms.population.bundle(self._rooms.archive_folder / "variants.bundle")
+
+    def _utc(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC).replace(tzinfo=None)
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Numbers that go up: ids to give out, and what was done since this engine started."""
+
+    next_brief: int = 0
+    next_variant: int = 0
+    next_trial: int = 0
+    finished: int = 0
+    scored: int = 0
+    refused: int = 0
+
+    def note(self, proposal: Proposal) -> None:
+        self.refused += proposal.outcome is not Outcome.ACCEPTED

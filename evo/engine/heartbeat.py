@@ -1,0 +1,115 @@
+"""The heartbeat: a small file, replaced every second, by which a running engine can be watched.
+
+The engine is a process of its own; the file system is all that lies between it and who looks on.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+import psutil
+
+FILE = "engine.json"
+LOG = "events.log"
+"""Beside the heartbeat: one line for people for everything that happened."""
+
+
+class Phase(StrEnum):
+    """What an engine is doing, or how it ended."""
+
+    STARTING = "starting"
+    SEARCHING = "searching"
+    FINISHING = "finishing"
+    """No new trial is started; those that run are awaited."""
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def over(self) -> bool:
+        return self in (Phase.STOPPED, Phase.FAILED)
+
+
+class RunningTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial that runs now."""
+
+    trial: int
+    variant: int
+    title: str
+    share: float
+    """Of the budget, from 0 to 1, as of the last report."""
+    loss: float | None = None
+    elapsed_seconds: float = 0.0
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of an engine at one moment; scores are in the run's metric."""
+
+    run: str
+    pid: int
+    started: float
+    """Process start time as the system counts it: a reused pid doesn't have it."""
+    at: float
+    """Unix seconds."""
+    phase: Phase
+    message: str = ""
+    """Why it stopped or failed."""
+    metric: str = ""
+    trials_finished: int = 0
+    trials_scored: int = 0
+    trials_wanted: int | None = None
+    """None means until it is stopped."""
+    proposals: int = 0
+    refused: int = 0
+    """Proposals that never became a trial."""
+    kept: int = 0
+    """Variants that are among the living."""
+    queued: int = 0
+    baseline: float | None = None
+    best: float | None = None
+    """The champion's mean."""
+    champion: int | None = None
+    champion_title: str = ""
+    seconds: float = 0.0
+    """Since this engine started."""
+    seconds_left: float | None = None
+    """Estimate; None where nothing is known yet or nothing ends it."""
+    running: tuple[RunningTrial, ...] = ()
+
+
+def process_start(pid: int) -> float:
+    """When a process started, as the system counts it; 0 if it is gone."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return 0.0
+
+
+def write(folder: Path, heartbeat: Heartbeat) -> None:
+    """Replaces the heartbeat; a reader sees the old one or the new one, never a part."""
+    beside = folder / f".{FILE}.tmp"
+    beside.write_bytes(msgspec.json.encode(heartbeat))
+    beside.replace(folder / FILE)
+
+
+def read(folder: Path) -> Heartbeat | None:
+    """The last heartbeat of a run; None if there is none that makes sense."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Heartbeat)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def alive(heartbeat: Heartbeat | None) -> bool:
+    """Whether the engine that wrote it is still at work on this machine."""
+    if heartbeat is None or heartbeat.phase.over or heartbeat.pid == 0:
+        return False
+    return abs(process_start(heartbeat.pid) - heartbeat.started) < 1.0
+
+
+def this_process() -> tuple[int, float]:
+    """Pid and start of the process that asks."""
+    pid = os.getpid()
+    return pid, process_start(pid)

@@ -1,0 +1,69 @@
+"""The inbox: what people ask of a running engine, one file a request."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+FOLDER = "inbox"
+
+
+class Verb(StrEnum):
+    """What can be asked."""
+
+    STOP = "stop"
+    """`how`: `finish` the running trials, or `now`."""
+    ENQUEUE = "enqueue"
+    """`title`, `text`: a patch, or a whole file, to be tried next."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that somebody asks."""
+
+    id: str
+    verb: Verb
+    arguments: dict[str, str] = {}
+    who: str = ""
+    at: float = 0.0
+    """Unix seconds."""
+
+
+def ask(run_folder: Path, verb: Verb, **arguments: str) -> Request:
+    """Puts a request into a run's inbox.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    now = time.time()
+    request = Request(
+        id=f"{now:.6f}-{uuid.uuid4().hex[:8]}",
+        verb=verb,
+        arguments=arguments,
+        who=os.environ.get("USER", "") or str(os.getuid()),
+        at=now,
+    )
+    folder = run_folder / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f".{request.id}.tmp"
+    beside.write_bytes(msgspec.json.encode(request))
+    beside.rename(folder / f"{request.id}.json")
+    return request
+
+
+def take(run_folder: Path) -> list[tuple[Path, Request | None]]:
+    """Requests in the order in which they were asked, with their files; None for nonsense.
+
+    The caller removes each file when the request has been dealt with.
+    """
+    found: list[tuple[Path, Request | None]] = []
+    for path in sorted((run_folder / FOLDER).glob("*.json")):
+        try:
+            found.append((path, msgspec.json.decode(path.read_bytes(), type=Request)))
+        except (OSError, msgspec.MsgspecError):
+            found.append((path, None))
+    return found

@@ -1,0 +1,128 @@
+"""The ledger: what a search has been told, kept so that its questions are quick to answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from evo.nouns import Direction, Estimate, Outcome, Proposal, Status, Trial, Variant
+
+
+@dataclass(slots=True)
+class Entry:
+    """One variant and its trials so far."""
+
+    variant: Variant
+    losses: list[float] = field(default_factory=list)
+    """Scores as numbers of which less is better, in the order in which they came."""
+    failures: int = 0
+    """Trials that ended without a score through a fault of the variant."""
+
+    @property
+    def mean(self) -> float:
+        return sum(self.losses) / len(self.losses)
+
+
+class Ledger:
+    """Everything that was told, by variant.
+
+    Args:
+        direction: Which way the metric improves.
+    """
+
+    def __init__(self, direction: Direction) -> None:
+        self._direction = direction
+        self._entries: dict[int, Entry] = {}
+        self._attempts: set[tuple[str, tuple[int, ...], str]] = set()
+        self._outstanding: dict[int, tuple[str, tuple[int, ...], str]] = {}
+
+    def asked(self, brief: int, operator: str, parents: tuple[int, ...], subject: str) -> None:
+        """Notes a brief that was handed out: it isn't to be asked for a second time meanwhile."""
+        self._outstanding[brief] = (operator, parents, subject)
+
+    def add_proposal(self, proposal: Proposal) -> None:
+        """Notes what was tried; a refused proposal too, so that it isn't asked for again."""
+        self._outstanding.pop(proposal.id, None)
+        self._attempts.add((proposal.operator, proposal.parents, proposal.subject))
+
+    def add_variant(self, variant: Variant) -> None:
+        self._entries[variant.id] = Entry(variant)
+
+    def add_trial(self, trial: Trial) -> Entry:
+        """Adds a finished trial to its variant.
+
+        Raises:
+            KeyError: The variant was never told.
+        """
+        entry = self._entries[trial.variant]
+        assert trial.measurement is not None, "only finished trials are told"
+        if trial.measurement.score is not None:
+            entry.losses.append(self._direction.loss(trial.measurement.score))
+        elif trial.measurement.status is not Status.INFRASTRUCTURE:
+            entry.failures += 1
+        return entry
+
+    def __getitem__(self, variant: int) -> Entry:
+        return self._entries[variant]
+
+    def __contains__(self, variant: int) -> bool:
+        return variant in self._entries
+
+    def scored(self) -> Iterator[Entry]:
+        """Variants with a score, in the order of their ids."""
+        return (entry for _, entry in sorted(self._entries.items()) if entry.losses)
+
+    def tried(self, operator: str, parents: Iterable[int], subject: str = "") -> bool:
+        """Whether exactly this was proposed before or is being proposed."""
+        attempt = (operator, tuple(parents), subject)
+        return attempt in self._attempts or attempt in self._outstanding.values()
+
+    def subjects(self, operator: str) -> set[str]:
+        """What an operator has been pointed at so far."""
+        known = [*self._attempts, *self._outstanding.values()]
+        return {subject for name, _, subject in known if name == operator}
+
+    def has_begun(self, operator: str) -> bool:
+        """Whether an operator was ever asked."""
+        known = [*self._attempts, *self._outstanding.values()]
+        return any(name == operator for name, _, _ in known)
+
+    def ancestors(self, variant: int) -> set[int]:
+        """Every variant that this one descends from, without itself."""
+        found: set[int] = set()
+        front = list(self._entries[variant].variant.parents)
+        while front:
+            ancestor = front.pop()
+            if ancestor not in found:
+                found.add(ancestor)
+                front += self._entries[ancestor].variant.parents
+        return found
+
+    def noise(self) -> float | None:
+        """Standard deviation of one trial, pooled over all variants with replicates.
+
+        The square root of the within-variant sum of squares over its degrees of freedom (the
+        mean square within groups of a one-way analysis of variance); None before there is a
+        replicate.
+        """
+        squares, freedom = 0.0, 0
+        for entry in self.scored():
+            if len(entry.losses) > 1:
+                mean = entry.mean
+                squares += sum((loss - mean) ** 2 for loss in entry.losses)
+                freedom += len(entry.losses) - 1
+        return math.sqrt(squares / freedom) if freedom else None
+
+    def estimate(self, variant: int) -> Estimate | None:
+        """Mean loss of a variant and the standard deviation of that mean; None without a score."""
+        entry = self._entries[variant]
+        if not entry.losses:
+            return None
+        noise = self.noise()
+        std = math.inf if noise is None else noise / math.sqrt(len(entry.losses))
+        return Estimate(entry.mean, std, len(entry.losses))
+
+
+def accepted(proposal: Proposal) -> bool:
+    return proposal.outcome is Outcome.ACCEPTED

@@ -1,0 +1,49 @@
+"""What every strategy is: something that asks for variants and is told what became of them."""
+
+from __future__ import annotations
+
+import random
+from typing import Protocol
+
+from evo.nouns import Brief, Estimate, Proposal, Standing, Trial, Variant
+
+
+class Search(Protocol):
+    """One ask/tell pair; results come back in any order and are matched by id.
+
+    A strategy is told every proposal that was finished, then its variant if it was accepted, and
+    every trial that was finished.
+    """
+
+    @property
+    def champion(self) -> int | None:
+        """The variant that is believed to be best; None before the baseline has a score."""
+        ...
+
+    def ask(self, brief: int, chance: random.Random) -> Brief | None:
+        """What to propose next.
+
+        Args:
+            brief: Id of the brief, and of the proposal that will answer it.
+            chance: Where every draw comes from.
+
+        Returns:
+            A brief, or None if nothing can be asked before more trials are told.
+        """
+        ...
+
+    def tell(self, record: Proposal | Variant | Trial) -> Standing:
+        """Takes notice of what happened; for a trial, what it did to its variant's standing."""
+        ...
+
+    def wanted_trials(self) -> dict[int, int]:
+        """Variants that need more trials than the first, and how many in all."""
+        ...
+
+    def living(self) -> tuple[int, ...]:
+        """Variants that may become parents, best first."""
+        ...
+
+    def estimate(self, variant: int) -> Estimate | None:
+        """What is believed of a variant's true loss (less is better); None without a score."""
+        ...
