@@ -63,7 +63,7 @@ class Norm(nn.Module):
         self.shape = (width,)
 
     def forward(self, x):  # (..., width)
-        return F.rms_norm(x, self.shape)
+        return F.rms_norm(x, self.shape, eps=1e-6)  # bfloat16's own epsilon is large
 
 
 class Rotary(nn.Module):

@@ -63,7 +63,7 @@ def _run(job: Job, inbound: int, outbound: int) -> None:
 
         run_training(module.train, job, inbound, outbound)
     elif job.role is Role.SCORE:
-        from evo.arena.scoring import run_scoring
+        from evo.arena.scorer import run_scoring
 
         run_scoring(module.build_model, job, inbound, outbound)
     else:

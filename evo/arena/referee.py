@@ -42,6 +42,8 @@ GOODBYE_SECONDS = 5.0
 """For the last words after the weights; they are only for people."""
 BATCH_BYTES = 64 << 20
 """Largest batch that may be ordered."""
+MOST_PROCESSES = 64
+"""Of one cell; compilers start a few."""
 COMMAND = ("python", "-m", "evo.arena.cell")
 
 
@@ -517,7 +519,7 @@ def _believable(body: bytearray) -> CellStats:
     return stats if all(0 <= number < 1e15 for number in numbers) else CellStats()
 
 
-def check_memory(cell: Cell, memory_mb: int, most_processes: int = Limits.processes) -> None:
+def check_memory(cell: Cell, memory_mb: int) -> None:
     """Ends a trial whose processes hold more memory, or are more, than is allowed."""
     cell.meter.survey()
     if cell.meter.peak_memory_mb > memory_mb:
@@ -525,10 +527,10 @@ def check_memory(cell: Cell, memory_mb: int, most_processes: int = Limits.proces
             Status.OUT_OF_MEMORY,
             f"it held {cell.meter.peak_memory_mb:,.0f} MB of memory; {memory_mb:,} are allowed",
         )
-    if cell.meter.processes > most_processes:
+    if cell.meter.processes > MOST_PROCESSES:
         raise EndedError(
             Status.CRASHED,
-            f"it ran {cell.meter.processes} processes; {most_processes} are allowed",
+            f"it ran {cell.meter.processes} processes; {MOST_PROCESSES} are allowed",
         )
 
 

@@ -42,7 +42,6 @@ class Limits:
     """What a cell may use; crossing a limit ends it."""
 
     memory_mb: int
-    processes: int = 64
     file_mb: int = 1024
     """Largest file that may be written."""
     open_files: int = 1024

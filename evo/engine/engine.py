@@ -50,6 +50,8 @@ MOST_ATTEMPTS = 3
 """Times that a trial is started before infrastructure that breaks it is called its end."""
 MOST_LOST_IN_A_ROW = 6
 """Trials lost with none measured in between, before the engine stops and says why."""
+MOST_REFUSED_IN_A_ROW = 200
+"""Proposals refused with none accepted in between, before the engine calls the search exhausted."""
 BUNDLE_SECONDS = 600.0
 """The git bundle beside the published archive is renewed so often, and at the end."""
 HUMAN = "human"
@@ -119,6 +121,7 @@ class Engine:
         self._message = ""
         self._now_at_once = False
         self._lost_in_a_row = 0
+        self._refused_in_a_row = 0
         self._next_beat = 0.0
         self._next_bundle = 0.0
         self._began = clock()
@@ -184,6 +187,8 @@ class Engine:
         for variant in rooms.archive.variants():
             rooms.shelf.add(variant)
             rooms.known[variant.fingerprint] = variant.id
+        ids = rooms.archive.next_ids()
+        self._counts = _Counts(ids.proposal, ids.variant, ids.trial)
         by_proposal = {variant.proposal: variant for variant in rooms.archive.variants()}
         for record in rooms.archive.history():
             self._replay(record, by_proposal)
@@ -277,9 +282,12 @@ class Engine:
         rooms.archive.record_proposal(proposal, variant, self._utc())
         self._counts.note(proposal)
         rooms.search.tell(proposal)
+        self._refused_in_a_row = 0 if variant else self._refused_in_a_row + 1
         if variant is None:
             what = proposal.title or f"{proposal.operator} {proposal.subject}".strip()
             self._say("refused", f"{what}: {proposal.outcome}: {proposal.cause}")
+            if self._refused_in_a_row >= MOST_REFUSED_IN_A_ROW and not self._running:
+                self._finish("the operators find nothing new to propose")
             return
         assert proposal.source is not None
         rooms.known[mark] = variant.id

@@ -1,0 +1,220 @@
+"""Puts an engine together from settings: stores, strategy, desk and slots."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from evo import __version__
+from evo.archive.archive import Archive, RunRecord
+from evo.archive.publication import Publisher
+from evo.arena.corpus import Corpus, locate
+from evo.arena.profile import Profile, choose
+from evo.arena.worker import Setup
+from evo.config import Settings
+from evo.engine.desk import Desk, Rehearsal
+from evo.engine.engine import Engine, Rooms
+from evo.engine.shelf import PopulationShelf
+from evo.errors import PopulationError, SettingsError
+from evo.executors.local import LocalExecutor
+from evo.nouns import Program, Recipe, Task
+from evo.operators.ablation import Ablate
+from evo.operators.crossover import Crossover
+from evo.operators.founding import Founder
+from evo.operators.human import Human
+from evo.operators.operator import Operator
+from evo.operators.screening import screen
+from evo.operators.tuning import Tune
+from evo.patch import FounderPatch, read_founder
+from evo.population.population import Population
+from evo.search.evolution import Plan
+from evo.search.rivals import STRATEGIES
+
+DATABASE, REPOSITORY, FOUNDERS = "run.duckdb", "variants.git", "founders"
+
+
+def assemble(
+    *, project: Path, settings: Settings, folder: Path, archive_folder: Path, baseline: str
+) -> Engine:
+    """An engine for a run, new or to be gone on with.
+
+    Args:
+        project: The project folder.
+        settings: All of them.
+        folder: population/RUN.
+        archive_folder: archive/RUN.
+        baseline: Text of the editable file.
+
+    Raises:
+        EvoError: A store is held, damaged or of another version, the baseline can't be measured,
+            or the run was begun with another task.
+    """
+    profile = choose(settings)
+    cause = screen(baseline, profile.task.recipe)
+    if cause:
+        raise SettingsError(f"{settings.task.editable} can't be the baseline: {cause}")
+    program = read_program(project / settings.program)
+    setups = [
+        Setup(profile.task, profile.rules, data_folder_of(settings), profile.gpu(slot))
+        for slot in range(profile.slots)
+    ]
+    archive = Archive.open(folder / DATABASE)
+    try:
+        begin(archive, settings, profile)
+        archive.record_program(program, _now())
+        population = open_population(folder / REPOSITORY, settings.task.editable, archive)
+        founders = read_founders(project / settings.population_folder / FOUNDERS)
+        shelf = PopulationShelf(population, founders)
+        rooms = Rooms(
+            folder=folder,
+            archive_folder=archive_folder,
+            settings=settings,
+            task=profile.task,
+            archive=archive,
+            publisher=Publisher(archive, archive_folder / "archive.duckdb"),
+            population=population,
+            search=STRATEGIES[settings.strategy](plan(settings, profile.task, founders)),
+            shelf=shelf,
+            baseline=baseline,
+            program_sha=program.sha,
+            known={},
+        )
+    except BaseException:
+        archive.close()
+        raise
+    rehearse = profile.task.recipe is Recipe.ARENA
+    return Engine(
+        rooms,
+        lambda on_proposal: Desk(
+            operators=operators(profile),
+            shelf=shelf,
+            recipe=profile.task.recipe,
+            rehearsal=Rehearsal(setups[0]) if rehearse else None,
+            known=rooms.known,
+            on_proposal=on_proposal,
+            threads=max(2, profile.slots),
+        ),
+        lambda on_event: LocalExecutor(setups, on_event),
+    )
+
+
+def operators(profile: Profile) -> dict[str, Operator]:
+    """The operators that need no model, by name."""
+    column = 1 if profile.device == "cuda" else 0
+    made: tuple[Operator, ...] = (Tune(column), Crossover(), Ablate(), Founder(), Human())
+    return {operator.name: operator for operator in made}
+
+
+def plan(settings: Settings, task: Task, founders: Mapping[str, FounderPatch]) -> Plan:
+    """What the strategy has to work with."""
+    return Plan(
+        direction=task.direction,
+        founders=tuple(sorted(founders)),
+        first_founders=settings.founders,
+        population_size=settings.population_size,
+        confirmations=settings.confirmations,
+    )
+
+
+def read_program(path: Path) -> Program:
+    """program.md, as the operators are given it.
+
+    Raises:
+        SettingsError: It is missing or empty.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{path.name} can't be read: {error}; it tells the operators what you want, and "
+            "`evo init DIR` writes one to start from"
+        ) from error
+    if not text.strip():
+        raise SettingsError(f"{path.name} is empty; it tells the operators what you want")
+    return Program(text, hashlib.sha256(text.encode()).hexdigest())
+
+
+def read_founders(folder: Path) -> dict[str, FounderPatch]:
+    """The gene pool: every patch in a folder, by file name; an empty one if there is none."""
+    return {
+        path.stem: read_founder(path.stem, path.read_text("utf-8"))
+        for path in sorted(folder.glob("*.patch"))
+    }
+
+
+def data_folder_of(settings: Settings) -> str:
+    """Folder of the prepared data; empty for a command task."""
+    if settings.task.recipe is Recipe.COMMAND:
+        return ""
+    return str(locate(settings.arena.data))
+
+
+def begin(archive: Archive, settings: Settings, profile: Profile) -> None:
+    """Notes a new run, or refuses one that was begun with another task.
+
+    Raises:
+        SettingsError: Scores of the two wouldn't compare.
+    """
+    task, data = profile.task, data_folder_of(settings)
+    record = RunRecord(
+        name=settings.run,
+        seed=settings.seed,
+        strategy=settings.strategy,
+        editable=task.editable,
+        recipe=task.recipe,
+        metric=task.metric,
+        direction=task.direction,
+        budget_seconds=task.budget_seconds,
+        clock=task.clock,
+        scale=task.scale,
+        device=profile.device,
+        data_name=settings.arena.data if data else "",
+        data_sha=Corpus.open(Path(data)).sha if data else "",
+        settings=msgspec.to_builtins(settings),
+        evo_version=__version__,
+        created_at=_now(),
+    )
+    known = archive.run()
+    if known is None:
+        archive.begin_run(record)
+        return
+    for name in ("editable", "recipe", "metric", "direction", "budget_seconds", "clock", "scale",
+                 "device", "data_sha"):  # fmt: skip
+        was, now = getattr(known, name), getattr(record, name)
+        if was != now:
+            raise SettingsError(
+                f"the run {settings.run} was begun with {name} {was}, not {now}: their scores "
+                "don't compare; put it back, or start another run with --run NAME"
+            )
+
+
+def open_population(path: Path, editable: str, archive: Archive) -> Population:
+    """The git repository of a run; a new one if nothing was committed yet.
+
+    Raises:
+        PopulationError: It is damaged, or gone although the archive knows variants.
+    """
+    if path.exists():
+        population = Population.open(path, editable)
+        population.check()
+        return population
+    if archive.variants():
+        raise PopulationError(
+            f"{path} is gone, but the archive knows variants; bring it back from "
+            "archive/RUN/variants.bundle with `git clone --mirror`"
+        )
+    beside = path.with_suffix(".new")
+    shutil.rmtree(beside, ignore_errors=True)
+    Population.create(beside, editable)
+    beside.rename(path)
+    return Population.open(path, editable)
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)

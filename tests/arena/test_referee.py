@@ -1,0 +1,216 @@
+"""The referee, with real cells: honest scripts get a score, all others a reason."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from evo.arena.corpus import Corpus
+from evo.arena.referee import Referee, Rules
+from evo.arena.sandbox import OpenSandbox, adopt_orphans
+from evo.errors import ArenaError
+from evo.nouns import Clock, CurvePoint, Measurement, Status
+from tests.scripts import BIGRAM, with_forward, with_train
+
+pytestmark = pytest.mark.torch
+
+RULES = Rules(
+    budget_seconds=1.0,
+    clock=Clock.CPU,
+    device="cpu",
+    sequence_len=32,
+    scale=1.0,
+    score_tokens=2048,
+    score_rows=16,
+    startup_seconds=60.0,
+    scoring_seconds=60.0,
+    memory_mb=1500,
+    weights_mb=16,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _adopting() -> None:
+    adopt_orphans()
+
+
+def measure(corpus: Corpus, source: str, log: Path | None = None, seed: int = 1) -> Measurement:
+    return Referee(corpus, OpenSandbox(), RULES).measure(source, seed, log=log)
+
+
+def test_an_honest_script_is_scored(corpus: Corpus, tmp_path: Path) -> None:
+    source = with_train("print('hello')\n" + _body())
+    measurement = measure(corpus, source, tmp_path / "log.txt")
+    assert measurement.status is Status.SCORED, measurement.cause
+    assert measurement.score is not None
+    assert 0.5 < measurement.score < 8.0
+    used = measurement.resources
+    assert 0.5 < used.training_seconds < 1.1
+    assert used.overrun_seconds <= 0.1
+    assert used.steps > 10
+    assert used.tokens == used.steps * 4 * 32
+    assert used.parameters > 0
+    assert len(measurement.curve) > 5
+    assert measurement.data_sha == corpus.sha
+    assert "hello" in (tmp_path / "log.txt").read_text()
+
+
+def test_training_lowers_the_score(corpus: Corpus) -> None:
+    trained = measure(corpus, BIGRAM)
+    idle = "return build_model(arena.vocab_size, arena.sequence_len, arena.scale)"
+    untrained = measure(corpus, with_train(f"for _ in arena.batches(1):\n    break\n{idle}"))
+    assert trained.score is not None
+    assert untrained.score is not None
+    assert trained.score < untrained.score - 0.1
+
+
+CASES = {
+    "raises": ("raise RuntimeError('oh no')", Status.CRASHED, "RuntimeError: oh no (train.py, lin"),
+    "exits": ("import os\nos._exit(3)", Status.CRASHED, "exit status 3"),
+    "segfaults": ("import ctypes\nctypes.string_at(0)", Status.CRASHED, "signal 11"),
+    "says it ran out": ("raise MemoryError('x')", Status.OUT_OF_MEMORY, "MemoryError"),
+    "allocates everything": (
+        "kept = []\nwhile True:\n    kept.append(torch.ones(2**24))",
+        Status.OUT_OF_MEMORY,
+        "allocate",
+    ),
+    "loss is nan": (
+        "for _ in arena.batches(1):\n    arena.report(float('nan'))",
+        Status.CRASHED,
+        "nan: the training loss is nan",
+    ),
+    "weights are nan": (
+        "model = build_model(arena.vocab_size, 1, 1.0)\nmodel.head.weight.data.fill_(torch.nan)\n"
+        "for _ in arena.batches(1):\n    pass\nreturn model",
+        Status.CRASHED,
+        "nan: the trained model's predictions aren't finite",
+    ),
+    "never ends": (
+        "for _ in arena.batches(1):\n    pass\nwhile True:\n    pass",
+        Status.TIMED_OUT,
+        "no weights had come",
+    ),
+    "trains on after the end": (
+        "import time\nfor _ in arena.batches(1):\n    pass\nbegan = time.process_time()\n"
+        "while time.process_time() - began < 0.5:\n    pass\n"
+        "return build_model(arena.vocab_size, 1, 1.0)",
+        Status.TIMED_OUT,
+        "after the end of the budget",
+    ),
+    "asks for too much": ("next(arena.batches(2**31))", Status.CRASHED, "batch of 2,147,483,648"),
+    "asks for nothing": ("next(arena.batches(0))", Status.CRASHED, "batch of 0 rows"),
+    "never asks": (
+        "return build_model(arena.vocab_size, 1, 1.0)",
+        Status.CRASHED,
+        "without asking for a batch",
+    ),
+    "returns nothing": ("for _ in arena.batches(1):\n    pass", Status.CRASHED, "NoneType"),
+    "weights don't fit": (
+        "for _ in arena.batches(1):\n    pass\nreturn nn.Linear(2, 2)",
+        Status.CRASHED,
+        "don't fit what build_model builds",
+    ),
+    "weights are too large": (
+        "for _ in arena.batches(1):\n    pass\nreturn nn.Linear(4096, 2048)",
+        Status.CRASHED,
+        "over the cap",
+    ),
+    "speaks garbage": (
+        "import os\nos.write(arena._outbound, b'garbage' * 99)\nnext(arena.batches(1))",
+        Status.CRASHED,
+        "isn't part of the protocol",
+    ),
+    "closes the pipe": (
+        "import os, time\nos.close(arena._outbound)\ntime.sleep(9)",
+        Status.CRASHED,
+        "closed its pipe",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_script_that_fails_is_told_apart(corpus: Corpus, name: str) -> None:
+    body, status, cause = CASES[name]
+    measurement = measure(corpus, with_train(body))
+    assert (measurement.status, measurement.score) == (status, None), measurement.cause
+    assert cause in measurement.cause
+    assert "\n" not in measurement.cause
+
+
+def test_a_checkpoint_counts_when_the_trainee_dies_later(corpus: Corpus) -> None:
+    body = (
+        "model = build_model(arena.vocab_size, arena.sequence_len, arena.scale)\n"
+        "for step, _ in enumerate(arena.batches(1)):\n"
+        "    if step == 3:\n        arena.checkpoint(model)\n"
+        "import os\nos._exit(1)"
+    )
+    assert measure(corpus, with_train(body)).status is Status.SCORED
+
+
+def test_a_flood_of_output_costs_nobody_anything(corpus: Corpus, tmp_path: Path) -> None:
+    flood = "import os\nfor _ in range(2000):\n    os.write(1, b'x' * 2**19)\n"
+    log = tmp_path / "log.txt"
+    measurement = measure(corpus, with_train(flood + "print('the last words')\n" + _body()), log)
+    assert measurement.status is Status.SCORED, measurement.cause
+    assert log.stat().st_size < 300_000
+    assert "bytes left out" in log.read_text()
+    assert "the last words" in log.read_text()
+
+
+def test_nothing_of_a_tree_that_daemonises_is_left(corpus: Corpus, tmp_path: Path) -> None:
+    body = (
+        "import os, time\n"
+        "for _ in range(3):\n"
+        "    if os.fork() == 0:\n"
+        "        os.setsid()\n"
+        "        if os.fork() == 0:\n"
+        "            time.sleep(60)\n"
+        "        os._exit(0)\n"
+        "time.sleep(1)\n" + _body()
+    )
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    measurement = measure(corpus, with_train(body))
+    assert measurement.status is Status.SCORED, measurement.cause
+    after = {child.pid for child in psutil.Process().children(recursive=True)}
+    assert after <= before
+
+
+def test_a_trial_can_be_given_up(corpus: Corpus) -> None:
+    class Impatient:
+        def progress(self, point: CurvePoint) -> None: ...
+        def should_stop(self) -> bool:
+            return True
+
+    with pytest.raises(ArenaError, match="stopped"):
+        Referee(corpus, OpenSandbox(), RULES).measure(BIGRAM, 1, watch=Impatient())
+
+
+@pytest.mark.parametrize(
+    ("forward", "cause"),
+    [
+        ("return self.head(self.embedding(tokens))[:, :-1]", "logits of shape (2, 32, 64)"),
+        (
+            "x = self.embedding(tokens)\nreturn self.head(x + x.mean(1, keepdim=True))",
+            "isn't causal",
+        ),
+        (
+            "x = self.embedding(tokens)\nreturn self.head(x + x.mean(0, keepdim=True))",
+            "depends on its batch mates",
+        ),
+        ("return self.missing(tokens)", "AttributeError"),
+        ("return self.head(self.embedding(tokens)) / 0", "aren't finite"),
+    ],
+)
+def test_preflight_says_what_is_wrong(corpus: Corpus, forward: str, cause: str) -> None:
+    found = Referee(corpus, OpenSandbox(), RULES).check(with_forward(forward))
+    assert cause in found
+
+
+def test_preflight_finds_nothing_wrong_with_an_honest_script(corpus: Corpus) -> None:
+    assert Referee(corpus, OpenSandbox(), RULES).check(BIGRAM) == ""
+
+
+def _body() -> str:
+    start = BIGRAM.index("    model = build_model(arena")
+    end = BIGRAM.index('if __name__ == "__main__"')
+    return "\n".join(line[4:] for line in BIGRAM[start:end].strip("\n").splitlines())

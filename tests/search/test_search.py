@@ -1,0 +1,137 @@
+"""What every strategy keeps to, and what each is for."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evo.nouns import Purpose, Standing, Trial
+from evo.search.rivals import STRATEGIES
+from tests.search.world import FOUNDERS, PLAN, World, explore
+
+STEPS = 40
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_baseline_comes_first_and_then_founders_are_drawn_once(strategy: str) -> None:
+    world = explore(strategy, STEPS)
+    assert world.briefs[0].operator == "baseline"
+    first = [brief for brief in world.briefs[1:5]]
+    assert {brief.operator for brief in first} == {"founder"}
+    assert len({brief.subject for brief in first}) == PLAN.first_founders
+    assert {brief.parents for brief in first} == {(0,)}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@given(seed=st.integers(0, 999), noise=st.sampled_from([0.0, 0.1, 1.0]), cut=st.integers(0, 60))
+@settings(max_examples=15, deadline=None)
+def test_told_the_same_records_it_asks_the_same_briefs(
+    strategy: str, seed: int, noise: float, cut: int
+) -> None:
+    world = explore(strategy, 25, seed=seed, noise=noise)
+    told = world.records[:cut]
+    twins = [STRATEGIES[strategy](PLAN), STRATEGIES[strategy](PLAN)]
+    for twin in twins:
+        for record in told:
+            twin.tell(record)
+    asked = [twin.ask(999, random.Random(seed)) for twin in twins]
+    assert asked[0] == asked[1]
+    assert twins[0].champion == twins[1].champion
+    assert twins[0].wanted_trials() == twins[1].wanted_trials()
+    assert twins[0].living() == twins[1].living()
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_living_are_bounded_and_have_scores(strategy: str) -> None:
+    world = explore(strategy, STEPS, noise=0.1)
+    living = world.search.living()
+    assert 1 <= len(living) <= PLAN.population_size
+    scored = {
+        one.variant for one in world.records if isinstance(one, Trial) and one.score is not None
+    }
+    assert set(living) <= scored
+
+
+@pytest.mark.parametrize("strategy", ["population", "greedy"])
+def test_without_noise_the_champion_is_the_best_that_was_tried(strategy: str) -> None:
+    world = explore(strategy, STEPS)
+    assert world.search.champion is not None
+    scored = [
+        one for one in world.records if isinstance(one, Trial) and one.score is not None
+    ]
+    assert world.truth(world.search.champion) == min(world.truth(one.variant) for one in scored)
+    assert world.truth(world.search.champion) < world.truth(0)
+
+
+def test_a_lucky_number_is_measured_again_before_it_leads() -> None:
+    world = explore("population", STEPS, seed=3, noise=0.5)
+    promoted = [
+        record
+        for record, standing in zip(world.records, world.standings, strict=True)
+        if standing is Standing.CHAMPION
+    ]
+    assert promoted[0].variant == 0  # type: ignore[union-attr]
+    for record in promoted[1:]:
+        assert isinstance(record, Trial)
+        assert record.purpose is Purpose.REPLICATE
+
+
+def test_greedy_believes_the_first_number() -> None:
+    world = explore("greedy", STEPS, seed=3, noise=0.5)
+    purposes = {record.purpose for record in world.records if isinstance(record, Trial)}
+    assert purposes == {Purpose.FIRST}
+    assert world.search.living() == (world.search.champion,)
+
+
+def test_promotion_overstates_less_than_greed() -> None:
+    def overstated(strategy: str) -> float:
+        total = 0.0
+        for seed in range(20):
+            world = explore(strategy, 60, seed=seed, noise=0.5)
+            champion = world.search.champion
+            assert champion is not None
+            estimate = world.search.estimate(champion)
+            assert estimate is not None
+            first = next(
+                one.score
+                for one in world.records
+                if isinstance(one, Trial) and one.variant == champion and one.score is not None
+            )
+            believed = first if strategy == "greedy" else estimate.mean
+            total += world.truth(champion) - believed
+        return total / 20
+
+    assert overstated("population") < 0.7 * overstated("greedy")
+
+
+def test_crossovers_join_lines_that_are_not_ancestors_of_each_other() -> None:
+    world = explore("population", 80)
+    crossings = [brief for brief in world.briefs if brief.operator == "crossover"]
+    assert crossings
+    for brief in crossings:
+        ours, theirs = (world.genes[parent] for parent in brief.parents)
+        assert not ours <= theirs or not theirs <= ours
+    assert len({frozenset(brief.parents) for brief in crossings}) == len(crossings)
+
+
+def test_every_operator_gets_its_turn() -> None:
+    operators = {brief.operator for brief in explore("population", 80).briefs}
+    assert operators == {"baseline", "founder", "tune", "crossover", "ablate"}
+
+
+def test_a_founder_is_grafted_only_where_it_is_missing() -> None:
+    world = explore("population", 80)
+    for brief in world.briefs:
+        if brief.operator == "founder":
+            assert brief.subject in FOUNDERS
+            assert brief.subject not in world.genes[brief.parents[0]]
+
+
+def test_a_baseline_without_a_score_lets_nothing_breed() -> None:
+    search = STRATEGIES["population"](PLAN)
+    world = World(search)
+    assert search.ask(0, random.Random(0)) is not None
+    assert search.ask(1, random.Random(0)) is None  # its proposal isn't back yet
+    assert world.search.champion is None
+    assert search.wanted_trials() == {}
