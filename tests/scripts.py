@@ -1,6 +1,6 @@
 """Small training scripts that keep the contract, or break it in one way each."""
 
-BIGRAM = '''
+BIGRAM = """
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -43,7 +43,7 @@ def train(arena):
 
 if __name__ == "__main__":
     arena_main(build_model, train)
-'''
+"""
 
 
 def with_train(body: str) -> str:

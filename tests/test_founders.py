@@ -128,7 +128,7 @@ def trained(module: ModuleType, job: Job) -> bytes:
             elif kind is Kind.ORDER and served < BATCHES:
                 served += 1
                 batch = rows_of_counting(*struct.unpack("<I", body))
-                write_frame(to_cell_in, Kind.BATCH, memoryview(batch))
+                write_frame(to_cell_in, Kind.BATCH, batch.tobytes())
             elif kind is Kind.ORDER:
                 write_frame(to_cell_in, Kind.END)
 

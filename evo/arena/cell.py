@@ -112,7 +112,7 @@ def _classify(error: BaseException, filename: str) -> Fault:
     import torch
 
     text = f"{type(error).__name__}: {error}".strip()
-    where = [frame for frame in traceback.extract_tb(error.__traceback__)]
+    where = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in where if frame.filename.endswith(filename)]
     if lines:
         text += f" ({filename}, line {lines[-1]})"

@@ -12,7 +12,7 @@ import shlex
 import time
 from pathlib import Path
 
-from evo.arena.referee import (
+from evo.arena.rules import (
     TICK_SECONDS,
     WALL_PER_CPU_SECOND,
     EndedError,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from evo.arena.referee import Rules
+from evo.arena.rules import Rules
 from evo.config import Settings
 from evo.errors import SettingsError
 from evo.nouns import Clock, Recipe, Task

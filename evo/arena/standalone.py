@@ -100,8 +100,6 @@ def _measure(script: Path, corpus: Corpus, profile: Profile, seed: int) -> Measu
     referee = Referee(corpus, OpenSandbox(), profile.rules, script.name)
     line = ProgressLine(profile.rules.budget_seconds)
     try:
-        return referee.measure(
-            script.read_text("utf-8"), seed, gpu=profile.gpu(0), watch=line
-        )
+        return referee.measure(script.read_text("utf-8"), seed, gpu=profile.gpu(0), watch=line)
     finally:
         line.close()

@@ -18,7 +18,8 @@ import msgspec
 
 from evo.arena.command import CommandReferee
 from evo.arena.corpus import Corpus
-from evo.arena.referee import Referee, Rules
+from evo.arena.referee import Referee
+from evo.arena.rules import Rules
 from evo.arena.sandbox import OpenSandbox, adopt_orphans
 from evo.errors import EvoError
 from evo.nouns import CurvePoint, Measurement, Recipe, Task

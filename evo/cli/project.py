@@ -80,5 +80,7 @@ def _paths() -> list[Path]:
     folder = place.project() / place.settings_for().population_folder / FOUNDERS
     found = sorted(folder.glob("*.patch"))
     if not found:
-        raise EvoError(f"there are no patches in {folder}; `evo init DIR` copies some to start from")
+        raise EvoError(
+            f"there are no patches in {folder}; `evo init DIR` copies some to start from"
+        )
     return found

@@ -44,7 +44,7 @@ class EventTail:
 def duration(seconds: float | None) -> str:
     """Seconds as `h:mm:ss` or `m:ss`; a dash where nobody knows."""
     if seconds is None:
-        return "–"
+        return "-"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
@@ -142,12 +142,15 @@ class _LiveView:
         if beat.trials_wanted:
             lines.append(
                 ProgressBar(
-                    total=beat.trials_wanted, completed=min(beat.trials_finished, beat.trials_wanted)
+                    total=beat.trials_wanted,
+                    completed=min(beat.trials_finished, beat.trials_wanted),
                 )
             )
         lines.append(_running(beat))
         lines += [
-            Text(line, no_wrap=True, overflow="ellipsis", style="bold" if "champion" in line else "")
+            Text(
+                line, no_wrap=True, overflow="ellipsis", style="bold" if "champion" in line else ""
+            )
             for line in self._events
         ]
         lines.append(Text(self._note, style="dim"))

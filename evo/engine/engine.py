@@ -13,37 +13,28 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
-from evo.archive.archive import Archive
-from evo.archive.publication import Publisher
-from evo.config import Settings
-from evo.engine import heartbeat, inbox
+from evo.engine import inbox
+from evo.engine.bulletin import Bulletin, Counts, Rooms, Running
 from evo.engine.desk import Desk
-from evo.engine.heartbeat import Heartbeat, Phase, RunningTrial
-from evo.engine.shelf import PopulationShelf
+from evo.engine.heartbeat import Phase
 from evo.errors import EvoError
 from evo.executors.executor import Executor, TrialEvent, TrialLost, TrialMeasured, TrialProgress
 from evo.nouns import (
     Brief,
-    CurvePoint,
-    Event,
     Measurement,
     Outcome,
     Proposal,
     Purpose,
-    Standing,
     Status,
-    Task,
     Trial,
     Variant,
 )
-from evo.operators.screening import count_lines
+from evo.operators.screening import count_lines, fingerprint
 from evo.patch import diff
-from evo.population.population import Population, commit_message
-from evo.search.search import Search
+from evo.population.population import commit_message
 
 BEAT_SECONDS = 1.0
 MOST_ATTEMPTS = 3
@@ -55,34 +46,6 @@ MOST_REFUSED_IN_A_ROW = 200
 BUNDLE_SECONDS = 600.0
 """The git bundle beside the published archive is renewed so often, and at the end."""
 HUMAN = "human"
-
-
-@dataclass(slots=True)
-class Rooms:
-    """What an engine works with; the command line puts it together."""
-
-    folder: Path
-    """population/RUN."""
-    archive_folder: Path
-    """archive/RUN."""
-    settings: Settings
-    task: Task
-    archive: Archive
-    publisher: Publisher
-    population: Population
-    search: Search
-    shelf: PopulationShelf
-    baseline: str
-    """Text of the editable file, for a run that is new."""
-    program_sha: str
-    known: dict[str, int]
-    """Variants by fingerprint."""
-
-
-@dataclass(slots=True)
-class _Running:
-    trial: Trial
-    point: CurvePoint | None = None
 
 
 class StopError(EvoError):
@@ -112,18 +75,16 @@ class Engine:
         self._executor = make_executor(self._events.put)
         self._slots = self._executor.free_slots
         self._queue: deque[Trial] = deque()
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
         self._asked: set[int] = set()
         self._submitted: deque[str] = deque()
         self._trials_of: dict[int, int] = {}  # trials by variant, that are scored or to come
-        self._counts = _Counts()
-        self._phase = Phase.STARTING
-        self._message = ""
+        self._counts = Counts()
+        self._bulletin = Bulletin(rooms, self._counts, self._running, clock)
         self._now_at_once = False
         self._lost_in_a_row = 0
         self._refused_in_a_row = 0
-        self._next_beat = 0.0
-        self._next_bundle = 0.0
+        self._next_beat = self._next_bundle = 0.0
         self._began = clock()
 
     # The loop
@@ -136,20 +97,22 @@ class Engine:
         """
         try:
             self._open()
-            self._phase = Phase.SEARCHING
+            self._bulletin.phase = Phase.SEARCHING
             while not self._is_done():
                 self._take_requests()
                 self._ask()
                 self._start_trials()
-                self._beat()
+                if self._clock() >= self._next_beat:
+                    self._next_beat = self._clock() + BEAT_SECONDS
+                    self._bulletin.beat(len(self._queue))
                 self._await_event()
-            self._phase = Phase.STOPPED
+            self._bulletin.phase = Phase.STOPPED
         except StopError as error:
-            self._phase, self._message = Phase.FAILED, str(error)
-            self._say("failed", str(error))
+            self._bulletin.phase, self._bulletin.message = Phase.FAILED, str(error)
+            self._bulletin.say("failed", str(error))
         finally:
             self._close()
-        return self._phase
+        return self._bulletin.phase
 
     def _await_event(self) -> None:
         try:
@@ -168,17 +131,17 @@ class Engine:
 
     def _is_done(self) -> bool:
         settings = self._rooms.settings
-        if self._phase is Phase.SEARCHING:
+        if self._bulletin.phase is Phase.SEARCHING:
             if settings.trials is not None and self._counts.finished >= settings.trials:
                 self._finish("all trials are done")
             elif settings.hours and self._clock() - self._began > settings.hours * 3600:
                 self._finish(f"{settings.hours:g} hours are over")
         if self._now_at_once:
             return True
-        return self._phase is Phase.FINISHING and not self._running
+        return self._bulletin.phase is Phase.FINISHING and not self._running
 
     def _finish(self, why: str) -> None:
-        self._phase, self._message = Phase.FINISHING, why
+        self._bulletin.phase, self._bulletin.message = Phase.FINISHING, why
 
     # Opening and closing
 
@@ -188,7 +151,7 @@ class Engine:
             rooms.shelf.add(variant)
             rooms.known[variant.fingerprint] = variant.id
         ids = rooms.archive.next_ids()
-        self._counts = _Counts(ids.proposal, ids.variant, ids.trial)
+        self._counts.begin_at(ids.proposal, ids.variant, ids.trial)
         by_proposal = {variant.proposal: variant for variant in rooms.archive.variants()}
         for record in rooms.archive.history():
             self._replay(record, by_proposal)
@@ -199,7 +162,7 @@ class Engine:
             rooms.population.set_champion(rooms.shelf.variant(champion).commit, "resumed")
         if rooms.known:
             again = f", {len(self._queue)} trials to run again" if self._queue else ""
-            self._say("resumed", f"{len(rooms.known)} variants are known{again}")
+            self._bulletin.say("resumed", f"{len(rooms.known)} variants are known{again}")
 
     def _replay(self, record: Proposal | Trial, variants: dict[int, Variant]) -> None:
         search = self._rooms.search
@@ -221,12 +184,12 @@ class Engine:
             self._rooms.publisher.flush()
             self._bundle(at_once=True)
         finally:
-            self._beat(at_once=True)
+            self._bulletin.beat(len(self._queue))
 
     # Proposals
 
     def _ask(self) -> None:
-        if self._phase is not Phase.SEARCHING:
+        if self._bulletin.phase is not Phase.SEARCHING:
             return
         rooms, limit = self._rooms, self._rooms.settings.trials
         ahead = self._slots * rooms.settings.proposals_ahead
@@ -255,8 +218,6 @@ class Engine:
         return brief
 
     def _baseline(self, brief: Brief) -> tuple[Proposal, str]:
-        from evo.operators.screening import fingerprint
-
         proposal = Proposal(
             id=brief.id,
             operator=brief.operator,
@@ -285,7 +246,7 @@ class Engine:
         self._refused_in_a_row = 0 if variant else self._refused_in_a_row + 1
         if variant is None:
             what = proposal.title or f"{proposal.operator} {proposal.subject}".strip()
-            self._say("refused", f"{what}: {proposal.outcome}: {proposal.cause}")
+            self._bulletin.say("refused", f"{what}: {proposal.outcome}: {proposal.cause}")
             if self._refused_in_a_row >= MOST_REFUSED_IN_A_ROW and not self._running:
                 self._finish("the operators find nothing new to propose")
             return
@@ -355,7 +316,7 @@ class Engine:
             self._queue.append(trial)
 
     def _start_trials(self) -> None:
-        if self._phase is not Phase.SEARCHING:
+        if self._bulletin.phase is not Phase.SEARCHING:
             return
         for variant, wanted in self._rooms.search.wanted_trials().items():
             if self._trials_of.get(variant, 0) < wanted:
@@ -374,7 +335,7 @@ class Engine:
         log.unlink(missing_ok=True)
         assert trial.started_at is not None
         self._rooms.archive.start_trial(trial.id, trial.started_at, trial.attempt)
-        self._running[trial.id] = _Running(trial)
+        self._running[trial.id] = Running(trial)
         source = self._rooms.shelf.source(trial.variant)
         self._executor.submit(trial.id, source, trial.seed, str(log))
 
@@ -392,7 +353,7 @@ class Engine:
             self._trials_of[trial.variant] -= 1
         else:
             self._counts.scored += 1
-        self._say_trial(trial, standing)
+        self._bulletin.say_trial(trial, standing)
         if rooms.search.champion != before:
             self._crown()
         if trial.variant == 0 and measurement.score is None and rooms.search.champion is None:
@@ -410,7 +371,7 @@ class Engine:
         trial = running.trial
         self._trials_of[trial.variant] -= 1
         self._lost_in_a_row += 1
-        self._say("lost", f"trial {trial.id} couldn't be run: {event.cause}")
+        self._bulletin.say("lost", f"trial {trial.id} couldn't be run: {event.cause}")
         if self._lost_in_a_row >= MOST_LOST_IN_A_ROW:
             raise StopError(
                 f"{self._lost_in_a_row} trials in a row couldn't be run: {event.cause}; "
@@ -432,14 +393,16 @@ class Engine:
         rooms.archive.record_champion(champion, estimate, self._utc())
         rooms.population.set_champion(variant.commit, f"champion: {variant.title}")
         score = rooms.task.direction.loss(estimate.mean)
-        self._say("champion", f"variant {champion} leads with {score:.4f}: {variant.title}")
+        self._bulletin.say(
+            "champion", f"variant {champion} leads with {score:.4f}: {variant.title}"
+        )
 
     # People
 
     def _take_requests(self) -> None:
         for path, request in inbox.take(self._rooms.folder):
             if request is None:
-                self._say("request", f"{path.name} makes no sense and is dropped")
+                self._bulletin.say("request", f"{path.name} makes no sense and is dropped")
             else:
                 self._rooms.archive.record_request(
                     id=request.id,
@@ -455,97 +418,18 @@ class Engine:
     def _obey(self, request: inbox.Request) -> str:
         if request.verb is inbox.Verb.STOP:
             self._now_at_once = self._now_at_once or request.arguments.get("how") == "now"
-            if self._phase is Phase.SEARCHING:
+            if self._bulletin.phase is Phase.SEARCHING:
                 self._finish(f"{request.who} asked for it")
-                self._say("stopping", f"{len(self._running)} running trials are awaited")
+                self._bulletin.say("stopping", f"{len(self._running)} running trials are awaited")
             return "stopping"
         self._rooms.shelf.submit(
             request.id, request.arguments.get("title", ""), request.arguments.get("text", "")
         )
         self._submitted.append(request.id)
-        self._say("enqueued", request.arguments.get("title", "") or request.id)
+        self._bulletin.say("enqueued", request.arguments.get("title", "") or request.id)
         return "queued"
 
-    # What is shown
-
-    def _say_trial(self, trial: Trial, standing: Standing) -> None:
-        assert trial.measurement is not None
-        title = self._rooms.shelf.title(trial.variant)
-        score = trial.measurement.score
-        again = " again" if trial.purpose is Purpose.REPLICATE else ""
-        if score is None:
-            text = f"{trial.measurement.status}: {trial.measurement.cause}"
-        else:
-            text = f"{self._rooms.task.metric} {score:.4f}  {standing}"
-        self._say("trial", f"{trial.id:>4}  v{trial.variant:<4} {text}{again}  {title}")
-
-    def _say(self, kind: str, text: str) -> None:
-        event = Event(self._utc(), kind, text)
-        self._rooms.archive.record_event(event)
-        with (self._rooms.folder / heartbeat.LOG).open("a", encoding="utf-8") as log:
-            log.write(f"{event.at:%Y-%m-%d %H:%M:%S}  {kind:<9} {text}\n")
-
-    def _beat(self, *, at_once: bool = False) -> None:
-        now = self._clock()
-        if now < self._next_beat and not at_once:
-            return
-        self._next_beat = now + BEAT_SECONDS
-        heartbeat.write(self._rooms.folder, self._heartbeat(now))
-
-    def _heartbeat(self, now: float) -> Heartbeat:
-        rooms, counts = self._rooms, self._counts
-        pid, started = heartbeat.this_process()
-        champion = rooms.search.champion
-        return Heartbeat(
-            run=rooms.settings.run,
-            pid=pid,
-            started=started,
-            at=now,
-            phase=self._phase,
-            message=self._message,
-            metric=rooms.task.metric,
-            trials_finished=counts.finished,
-            trials_scored=counts.scored,
-            trials_wanted=rooms.settings.trials,
-            proposals=counts.next_brief,
-            refused=counts.refused,
-            kept=len(rooms.search.living()),
-            queued=len(self._queue),
-            baseline=self._score(0),
-            best=self._score(champion),
-            champion=champion,
-            champion_title=rooms.shelf.title(champion) if champion is not None else "",
-            seconds=now - self._began,
-            seconds_left=self._seconds_left(now),
-            running=tuple(self._show(running) for running in self._running.values()),
-        )
-
-    def _score(self, variant: int | None) -> float | None:
-        if variant is None or variant not in self._trials_of:
-            return None
-        estimate = self._rooms.search.estimate(variant)
-        return None if estimate is None else self._rooms.task.direction.loss(estimate.mean)
-
-    def _show(self, running: _Running) -> RunningTrial:
-        point, trial = running.point, running.trial
-        elapsed = point.elapsed_seconds if point else 0.0
-        return RunningTrial(
-            trial=trial.id,
-            variant=trial.variant,
-            title=self._rooms.shelf.title(trial.variant),
-            share=min(elapsed / trial.budget_seconds, 1.0),
-            loss=point.loss if point else None,
-            elapsed_seconds=elapsed,
-        )
-
-    def _seconds_left(self, now: float) -> float | None:
-        settings, done = self._rooms.settings, self._counts.finished
-        spent, left = now - self._began, []
-        if settings.hours:
-            left.append(settings.hours * 3600 - spent)
-        if settings.trials is not None and done:
-            left.append(spent / done * (settings.trials - done))
-        return max(min(left), 0.0) if left else None
+    # Upkeep
 
     def _bundle(self, *, at_once: bool = False) -> None:
         now = self._clock()
@@ -555,18 +439,3 @@ class Engine:
 
     def _utc(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC).replace(tzinfo=None)
-
-
-@dataclass(slots=True)
-class _Counts:
-    """Numbers that go up: ids to give out, and what was done since this engine started."""
-
-    next_brief: int = 0
-    next_variant: int = 0
-    next_trial: int = 0
-    finished: int = 0
-    scored: int = 0
-    refused: int = 0
-
-    def note(self, proposal: Proposal) -> None:
-        self.refused += proposal.outcome is not Outcome.ACCEPTED

@@ -39,9 +39,7 @@ class Candidate:
         self.fitness = LossThenSize((self.loss, float(self.lines)))
 
 
-def tournament(
-    candidates: Sequence[Candidate], size: int, chance: random.Random
-) -> Candidate:
+def tournament(candidates: Sequence[Candidate], size: int, chance: random.Random) -> Candidate:
     """The best of a few that are drawn at random, with replacement.
 
     Args:

@@ -6,7 +6,8 @@ import psutil
 import pytest
 
 from evo.arena.corpus import Corpus
-from evo.arena.referee import Referee, Rules
+from evo.arena.referee import Referee
+from evo.arena.rules import Rules
 from evo.arena.sandbox import OpenSandbox, adopt_orphans
 from evo.errors import ArenaError
 from evo.nouns import Clock, CurvePoint, Measurement, Status

@@ -57,9 +57,7 @@ def test_the_living_are_bounded_and_have_scores(strategy: str) -> None:
 def test_without_noise_the_champion_is_the_best_that_was_tried(strategy: str) -> None:
     world = explore(strategy, STEPS)
     assert world.search.champion is not None
-    scored = [
-        one for one in world.records if isinstance(one, Trial) and one.score is not None
-    ]
+    scored = [one for one in world.records if isinstance(one, Trial) and one.score is not None]
     assert world.truth(world.search.champion) == min(world.truth(one.variant) for one in scored)
     assert world.truth(world.search.champion) < world.truth(0)
 

@@ -1,0 +1,287 @@
+"""One run of a trainee: the clock, the stream, the limits, and the weights that it hands in."""
+
+from __future__ import annotations
+
+import math
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from evo.arena.corpus import Corpus
+from evo.arena.feed import Feeder, Packer
+from evo.arena.job import CellStats, Job
+from evo.arena.rules import (
+    TICK_SECONDS,
+    WALL_PER_CPU_SECOND,
+    EndedError,
+    Rules,
+    Watch,
+    check_memory,
+    check_stop,
+    fault,
+    gone,
+)
+from evo.arena.sandbox import Cell
+from evo.arena.wire import FrameReader, Kind, PipeClosedError, WireError, write_frame
+from evo.nouns import Clock, CurvePoint, Resources, Status
+
+OVERRUN_SHARE = 0.01
+"""Of the budget: whoever trains on for longer after its end is refused."""
+LEAST_OVERRUN_SECONDS = 0.1
+"""Budgets of a few seconds are for trying things out; one step may take more than 1 % of them."""
+TRANSFER_SECONDS, TRANSFER_MB_PER_SECOND = 0.05, 500.0
+"""What handing in weights may take before it counts as overrun."""
+GOODBYE_SECONDS = 5.0
+"""For the last words after the weights; they are only for people."""
+BATCH_BYTES = 64 << 20
+"""Largest batch that may be ordered."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is known of a trial so far, whether or not it comes to a score."""
+
+    startup_seconds: float = 0.0
+    training_seconds: float = 0.0
+    overrun_seconds: float = 0.0
+    scoring_seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    batches: int = 0
+    rows: int = 0
+    weights_bytes: int = 0
+    stats: CellStats = field(default_factory=CellStats)
+    curve: list[CurvePoint] = field(default_factory=list)
+
+    def resources(self, rules: Rules, total_seconds: float) -> Resources:
+        return Resources(
+            startup_seconds=self.startup_seconds,
+            training_seconds=self.training_seconds,
+            overrun_seconds=self.overrun_seconds,
+            scoring_seconds=self.scoring_seconds,
+            total_seconds=total_seconds,
+            data_wait_seconds=self.stats.data_wait_seconds,
+            peak_memory_mb=self.peak_memory_mb,
+            device_memory_mb=self.stats.device_memory_mb,
+            tokens=self.rows * rules.sequence_len,
+            steps=self.batches,
+            parameters=self.stats.parameters,
+            weights_mb=self.weights_bytes / 2**20,
+        )
+
+
+class Training:
+    """One run of a trainee, from its start to its weights; ends its cells when left.
+
+    Args:
+        job: What the trainee is told.
+        rules: Budget, clock and caps.
+        corpus: Where the stream comes from.
+        start_cell: Starts one more cell.
+        watch: Who looks on.
+        tally: What becomes known is kept here, however it ends.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        rules: Rules,
+        corpus: Corpus,
+        start_cell: Callable[[], Cell],
+        watch: Watch,
+        tally: Tally,
+    ) -> None:
+        self._job, self._rules, self._corpus = job, rules, corpus
+        self._start_cell, self._watch, self._tally = start_cell, watch, tally
+        self._weights: bytearray | None = None
+        self._began: float | None = None  # reading of the budget's clock at the first batch
+        self._began_wall = 0.0
+        self._used_at_weights = 0.0
+        self._spare: Cell | None = None
+
+    def __enter__(self) -> Training:
+        self._started = time.monotonic()
+        self._cell = self._start_cell()
+        self._feeder = Feeder(
+            Packer(self._corpus, self._rules.sequence_len, self._job.seed),
+            self._cell.inbound,
+            self._start_clock,
+            lambda: self._used() >= self._rules.budget_seconds,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end_training()
+        if self._spare is not None:
+            self._spare.end()
+
+    def scorer(self) -> Cell:
+        """The cell that will score: started while the trainee still trained, where that's free."""
+        cell, self._spare = self._spare, None
+        return cell or self._start_cell()
+
+    def run(self) -> bytearray:
+        """Trains; the weights that were handed in.
+
+        Raises:
+            EndedError: There will be none that count.
+        """
+        reader = FrameReader(
+            self._cell.outbound,
+            {
+                Kind.ORDER: 4,
+                Kind.REPORT: 12,
+                Kind.STATS: 1 << 12,
+                Kind.WEIGHTS: self._rules.weights_mb << 20,
+                Kind.FAULT: 1 << 16,
+                Kind.DONE: 0,
+            },
+        )
+        try:
+            write_frame(self._cell.inbound, Kind.JOB, msgspec.json.encode(self._job))
+            self._feeder.start()
+            while not self._step(reader):
+                pass
+        except PipeClosedError:
+            if self._weights is None:
+                raise gone(self._cell) from None
+        except WireError as error:
+            raise EndedError(Status.CRASHED, f"it broke the protocol: {error}") from error
+        finally:
+            self._end_training()
+        return self._judge_overrun()
+
+    def _step(self, reader: FrameReader) -> bool:
+        """Waits a tick for a message and looks after the limits; whether training is over."""
+        frame = reader.poll(TICK_SECONDS)
+        self._check_limits(reader)
+        if frame is None:
+            return False
+        if frame.kind is Kind.ORDER:
+            self._take_order(*struct.unpack("<I", frame.body))
+        elif frame.kind is Kind.REPORT:
+            self._take_report(*struct.unpack("<Id", frame.body))
+        elif frame.kind is Kind.WEIGHTS:
+            self._weights, self._used_at_weights = frame.body, self._used()
+        elif frame.kind is Kind.STATS:
+            self._tally.stats = _believable(frame.body)
+        elif frame.kind is Kind.FAULT:
+            raise fault(frame)
+        return frame.kind is Kind.DONE
+
+    def _take_order(self, rows: int) -> None:
+        size = rows * (self._rules.sequence_len + 1) * 4
+        if rows < 1 or size > BATCH_BYTES:
+            raise EndedError(
+                Status.CRASHED,
+                f"it asked for a batch of {rows:,} rows; from 1 to "
+                f"{BATCH_BYTES // (4 * (self._rules.sequence_len + 1)):,} are served",
+            )
+        self._feeder.order(rows)
+
+    def _take_report(self, step: int, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise EndedError(Status.CRASHED, f"nan: the training loss is {loss} at step {step}")
+        point = CurvePoint(round(self._used(), 3), step, loss)
+        curve = self._tally.curve
+        if not curve or point.elapsed_seconds - curve[-1].elapsed_seconds > (
+            self._rules.budget_seconds / 250
+        ):
+            curve.append(point)
+            self._watch.progress(point)
+
+    def _start_clock(self) -> None:
+        """Called by the feeder right before the first batch goes out."""
+        self._began_wall = time.monotonic()
+        self._tally.startup_seconds = self._began_wall - self._started
+        self._began = self._clock()
+
+    def _clock(self) -> float:
+        if self._rules.clock is Clock.CPU:
+            return self._cell.meter.cpu_seconds()
+        return time.monotonic()
+
+    def _used(self) -> float:
+        return 0.0 if self._began is None else self._clock() - self._began
+
+    def _check_limits(self, reader: FrameReader) -> None:
+        check_memory(self._cell, self._rules.memory_mb)
+        check_stop(self._watch)
+        now, rules = time.monotonic(), self._rules
+        if self._began is None:
+            if now - self._started > rules.startup_seconds:
+                raise EndedError(
+                    Status.TIMED_OUT, f"no batch was asked for within {rules.startup_seconds:.0f} s"
+                )
+            return
+        if self._spare is None and rules.clock is Clock.WALL:
+            # From this thread: a cell dies with the thread that started it.
+            self._spare = self._start_cell()
+        late = self._used() - rules.budget_seconds - self._allowance(reader)
+        if late > 0 and self._weights is None:
+            raise EndedError(
+                Status.TIMED_OUT,
+                f"no weights had come {late + self._overrun_allowed():.2f} s after the end of the "
+                f"budget of {rules.budget_seconds:g} s",
+            )
+        if late > GOODBYE_SECONDS or self._over_the_wall(now):
+            if self._weights is None:
+                raise EndedError(
+                    Status.TIMED_OUT,
+                    f"it used {self._used():.1f} s of CPU in {now - self._began_wall:.0f} s",
+                )
+            raise PipeClosedError  # the last whole weights count
+
+    def _over_the_wall(self, now: float) -> bool:
+        """On a CPU clock, a trainee that sleeps would never end."""
+        budget = self._rules.budget_seconds
+        return now - self._began_wall > budget * WALL_PER_CPU_SECOND + GOODBYE_SECONDS
+
+    def _overrun_allowed(self) -> float:
+        return max(self._rules.budget_seconds * OVERRUN_SHARE, LEAST_OVERRUN_SECONDS)
+
+    def _allowance(self, reader: FrameReader) -> float:
+        arriving = reader.arriving is Kind.WEIGHTS
+        megabytes = reader.expected_bytes / 2**20 if arriving else 0.0
+        return self._overrun_allowed() + TRANSFER_SECONDS + megabytes / TRANSFER_MB_PER_SECOND
+
+    def _judge_overrun(self) -> bytearray:
+        """Refuses weights that came later than their transfer explains."""
+        tally, budget = self._tally, self._rules.budget_seconds
+        if self._weights is None:
+            raise EndedError(Status.CRASHED, "it ended without handing in weights")
+        if not self._feeder.batches_served:
+            raise EndedError(Status.CRASHED, "it handed in weights without asking for a batch")
+        tally.weights_bytes = len(self._weights)
+        transfer = TRANSFER_SECONDS + len(self._weights) / 2**20 / TRANSFER_MB_PER_SECOND
+        tally.overrun_seconds = max(0.0, self._used_at_weights - budget - transfer)
+        tally.training_seconds = self._used_at_weights
+        if tally.overrun_seconds > self._overrun_allowed():
+            raise EndedError(
+                Status.TIMED_OUT,
+                f"its weights came {tally.overrun_seconds:.2f} s after the end of the budget of "
+                f"{budget:g} s; {self._overrun_allowed():.2f} s are allowed",
+            )
+        return self._weights
+
+    def _end_training(self) -> None:
+        tally = self._tally
+        if self._began is not None and not tally.training_seconds:
+            tally.training_seconds = max(0.0, self._used())
+        self._cell.meter.survey(now=math.inf)
+        self._cell.end()
+        self._feeder.stop(GOODBYE_SECONDS)
+        tally.peak_memory_mb = self._cell.meter.peak_memory_mb
+        tally.batches, tally.rows = self._feeder.batches_served, self._feeder.rows_served
+
+
+def _believable(body: bytearray) -> CellStats:
+    """A trainee's words about itself, or none of them if they make no sense."""
+    try:
+        stats = msgspec.json.decode(bytes(body), type=CellStats)
+    except msgspec.MsgspecError:
+        return CellStats()
+    numbers = (stats.parameters, stats.device_memory_mb, stats.data_wait_seconds)
+    return stats if all(0 <= number < 1e15 for number in numbers) else CellStats()

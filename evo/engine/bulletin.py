@@ -1,0 +1,167 @@
+"""What an engine shows of itself: its heartbeat, and a line for people for all that happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from evo.archive.archive import Archive
+from evo.archive.publication import Publisher
+from evo.config import Settings
+from evo.engine import heartbeat
+from evo.engine.heartbeat import Heartbeat, Phase, RunningTrial
+from evo.engine.shelf import PopulationShelf
+from evo.nouns import CurvePoint, Event, Outcome, Proposal, Purpose, Standing, Task, Trial
+from evo.population.population import Population
+from evo.search.search import Search
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What an engine works with; the command line puts it together."""
+
+    folder: Path
+    """population/RUN."""
+    archive_folder: Path
+    """archive/RUN."""
+    settings: Settings
+    task: Task
+    archive: Archive
+    publisher: Publisher
+    population: Population
+    search: Search
+    shelf: PopulationShelf
+    baseline: str
+    """Text of the editable file, for a run that is new."""
+    program_sha: str
+    known: dict[str, int]
+    """Variants by fingerprint."""
+
+
+@dataclass(slots=True)
+class Running:
+    """A trial that runs now, and the last that was heard of it."""
+
+    trial: Trial
+    point: CurvePoint | None = None
+
+
+@dataclass(slots=True)
+class Counts:
+    """Numbers that go up: ids to give out, and what was done since this engine started."""
+
+    next_brief: int = 0
+    next_variant: int = 0
+    next_trial: int = 0
+    finished: int = 0
+    scored: int = 0
+    refused: int = 0
+
+    def begin_at(self, brief: int, variant: int, trial: int) -> None:
+        """Goes on from the ids that the archive has given out."""
+        self.next_brief, self.next_variant, self.next_trial = brief, variant, trial
+
+    def note(self, proposal: Proposal) -> None:
+        self.refused += proposal.outcome is not Outcome.ACCEPTED
+
+
+class Bulletin:
+    """Writes the heartbeat and the log of events.
+
+    Args:
+        rooms: The engine's stores.
+        counts: Kept by the engine.
+        running: Trials that run, by id; kept by the engine.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        counts: Counts,
+        running: Mapping[int, Running],
+        clock: Callable[[], float],
+    ) -> None:
+        self._rooms, self._counts, self._running, self._clock = rooms, counts, running, clock
+        self._began = clock()
+        self.phase = Phase.STARTING
+        self.message = ""
+
+    def say(self, kind: str, text: str) -> None:
+        """Notes something that happened, for people."""
+        at = datetime.fromtimestamp(self._clock(), UTC).replace(tzinfo=None)
+        event = Event(at, kind, text)
+        self._rooms.archive.record_event(event)
+        with (self._rooms.folder / heartbeat.LOG).open("a", encoding="utf-8") as log:
+            log.write(f"{at:%Y-%m-%d %H:%M:%S}  {kind:<9} {text}\n")
+
+    def say_trial(self, trial: Trial, standing: Standing) -> None:
+        """Notes how a trial ended."""
+        assert trial.measurement is not None
+        score = trial.measurement.score
+        if score is None:
+            text = f"{trial.measurement.status}: {trial.measurement.cause}"
+        else:
+            text = f"{self._rooms.task.metric} {score:.4f}  {standing}"
+        again = " (again)" if trial.purpose is Purpose.REPLICATE else ""
+        title = self._rooms.shelf.title(trial.variant)
+        self.say("trial", f"{trial.id:>4}  v{trial.variant:<4} {text}  {title}{again}")
+
+    def beat(self, queued: int) -> None:
+        """Replaces the heartbeat."""
+        heartbeat.write(self._rooms.folder, self._heartbeat(self._clock(), queued))
+
+    def _heartbeat(self, now: float, queued: int) -> Heartbeat:
+        rooms, counts = self._rooms, self._counts
+        pid, started = heartbeat.this_process()
+        champion = rooms.search.champion
+        return Heartbeat(
+            run=rooms.settings.run,
+            pid=pid,
+            started=started,
+            at=now,
+            phase=self.phase,
+            message=self.message,
+            metric=rooms.task.metric,
+            trials_finished=counts.finished,
+            trials_scored=counts.scored,
+            trials_wanted=rooms.settings.trials,
+            proposals=counts.next_brief,
+            refused=counts.refused,
+            kept=len(rooms.search.living()),
+            queued=queued,
+            baseline=self._score(0) if champion is not None else None,
+            best=self._score(champion),
+            champion=champion,
+            champion_title=rooms.shelf.title(champion) if champion is not None else "",
+            seconds=now - self._began,
+            seconds_left=self._seconds_left(now),
+            running=tuple(self._show(running) for running in self._running.values()),
+        )
+
+    def _score(self, variant: int | None) -> float | None:
+        estimate = None if variant is None else self._rooms.search.estimate(variant)
+        return None if estimate is None else self._rooms.task.direction.loss(estimate.mean)
+
+    def _show(self, running: Running) -> RunningTrial:
+        point, trial = running.point, running.trial
+        elapsed = point.elapsed_seconds if point else 0.0
+        return RunningTrial(
+            trial=trial.id,
+            variant=trial.variant,
+            title=self._rooms.shelf.title(trial.variant),
+            share=min(elapsed / trial.budget_seconds, 1.0),
+            loss=point.loss if point else None,
+            elapsed_seconds=elapsed,
+        )
+
+    def _seconds_left(self, now: float) -> float | None:
+        settings, done = self._rooms.settings, self._counts.finished
+        spent, left = now - self._began, []
+        if settings.hours:
+            left.append(settings.hours * 3600 - spent)
+        if settings.trials is not None and done:
+            left.append(spent / done * (settings.trials - done))
+        return max(min(left), 0.0) if left else None
