@@ -118,7 +118,7 @@ class Feeder:
                 batch = self._prepare(rows)
                 if not self.batches_served:
                     self._on_first_batch()
-                write_frame(self._descriptor, Kind.BATCH, memoryview(batch))
+                write_frame(self._descriptor, Kind.BATCH, batch.data)
                 self.batches_served += 1
                 self.rows_served += rows
                 if self._ahead is None:

@@ -196,7 +196,7 @@ class Referee:
             )
             write_frame(cell.inbound, Kind.WEIGHTS, weights)
             for batch in batches_of(rows, rules.score_rows):
-                write_frame(cell.inbound, Kind.BATCH, memoryview(batch))
+                write_frame(cell.inbound, Kind.BATCH, batch.data)
                 frame = self._await_nll(reader, cell, watch, deadline)
                 nll = np.frombuffer(frame.body, dtype=np.float32)
                 if nll.size != batch.shape[0] * rules.sequence_len:

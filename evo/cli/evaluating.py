@@ -38,7 +38,7 @@ def eval_command(
     file: Path, seeds: int, seed: int, budget: float | None, slots: int | None, as_json: bool
 ) -> None:
     """Measure FILE as a search would: mean and spread of the score over K seeds."""
-    settings = place.settings_for(**{"task.budget_seconds": budget, "slots": slots})
+    settings = place.settings_for(None, **{"task.budget_seconds": budget, "slots": slots})
     try:
         source = file.read_text("utf-8")
     except UnicodeDecodeError as error:

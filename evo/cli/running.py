@@ -63,7 +63,7 @@ def run_command(plain: bool, detach: bool, **options: Any) -> None:
     ever lost, and the same command goes on where the run was.
     """
     overrides = {name: value for name, value in overrides_of(options).items() if value is not None}
-    settings = place.load(place.project(), overrides)
+    settings = place.settings_for(**overrides)
     folder = place.run_folder(settings)
     console = Console()
     _refuse_if_held(settings, heartbeat.read(folder))
@@ -99,7 +99,7 @@ def engine_command(overrides: str) -> None:
     """The engine itself, without a picture; `evo run` starts it."""
     from evo.engine.assembly import assemble
 
-    settings = place.load(place.project(), json.loads(overrides))
+    settings = place.settings_for(**json.loads(overrides))
     engine = assemble(
         project=place.project(),
         settings=settings,

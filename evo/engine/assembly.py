@@ -19,7 +19,8 @@ from evo.arena.profile import Profile, choose
 from evo.arena.worker import Setup
 from evo.config import Settings
 from evo.engine.desk import Desk, Rehearsal
-from evo.engine.engine import Engine, Rooms
+from evo.engine.bulletin import Rooms
+from evo.engine.engine import Engine
 from evo.engine.shelf import PopulationShelf
 from evo.errors import PopulationError, SettingsError
 from evo.executors.local import LocalExecutor
@@ -40,7 +41,13 @@ DATABASE, REPOSITORY, FOUNDERS = "run.duckdb", "variants.git", "founders"
 
 
 def assemble(
-    *, project: Path, settings: Settings, folder: Path, archive_folder: Path, baseline: str
+    *,
+    project: Path,
+    settings: Settings,
+    folder: Path,
+    archive_folder: Path,
+    baseline: str,
+    others: Mapping[str, Operator] | None = None,
 ) -> Engine:
     """An engine for a run, new or to be gone on with.
 
@@ -50,6 +57,7 @@ def assemble(
         folder: population/RUN.
         archive_folder: archive/RUN.
         baseline: Text of the editable file.
+        others: Operators by name that go above those that evo has.
 
     Raises:
         EvoError: A store is held, damaged or of another version, the baseline can't be measured,
@@ -92,7 +100,7 @@ def assemble(
     return Engine(
         rooms,
         lambda on_proposal: Desk(
-            operators=operators(profile),
+            operators=operators(profile) | dict(others or {}),
             shelf=shelf,
             recipe=profile.task.recipe,
             rehearsal=Rehearsal(setups[0]) if rehearse else None,

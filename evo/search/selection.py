@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from deap import base, tools  # type: ignore[import-untyped]
+from deap import base, tools
 
 
 class LossThenSize(base.Fitness):  # type: ignore[misc]

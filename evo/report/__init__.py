@@ -1,0 +1,1 @@
+"""Reports: what the archive says, in words for people."""

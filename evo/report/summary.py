@@ -1,0 +1,95 @@
+"""What is printed when a search ends, and by `evo best`, `evo show` and `evo lineage`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evo.archive.reading import Reader
+from evo.errors import ArchiveError
+from evo.report.story import Score, Step, Story, resolve, tell
+from evo.text import clean_text
+
+
+def print_summary(archive: Path, console: Console) -> None:
+    """The end of a search: best variant, its gain, the diffs that brought it, what to type next."""
+    with Reader.open(archive) as reader:
+        counts = reader.query(
+            "SELECT count(*), count(*) FILTER (status = 'scored'), count(DISTINCT variant), "
+            "(SELECT count(*) FROM variants WHERE operator = 'crossover') "
+            "FROM trials WHERE status NOT IN ('queued', 'running')"
+        ).rows[0]
+        console.print(
+            f"{counts[0]} trials, {counts[1]} with a score, of {counts[2]} variants "
+            f"({counts[3]} crossovers)",
+            highlight=False,
+        )
+        try:
+            story = tell(reader, resolve(reader, "best"))
+        except ArchiveError as error:
+            console.print(str(error), highlight=False)
+            return
+    print_best(story, console)
+    number = story.variant.variant
+    console.print("\nnext", style="bold")
+    for command, what in (
+        (f"evo diff {number} baseline" if number else "evo show 0", "what changed, in all"),
+        (f"evo checkout {number} > best.py", "take it home"),
+        ('evo sql "from operator_yield"', "which operators paid"),
+        ("evo run", "go on from here; Ctrl-C stops"),
+    ):
+        console.print(f"  {command:<32} {what}", highlight=False)
+
+
+def print_best(story: Story, console: Console) -> None:
+    """The best variant against the baseline, and how it came about."""
+    best, baseline = story.variant, story.baseline
+    console.print(_named("best", best, story), highlight=False)
+    console.print(_named("baseline", baseline, story), highlight=False)
+    gain = story.gain
+    if gain is None or best.variant == baseline.variant:
+        console.print("gain      none yet: nothing has beaten the baseline twice", highlight=False)
+        return
+    share = f" ({gain / abs(baseline.score.mean):.1%})" if baseline.score else ""
+    error = f" ± {story.gain_error:.4f}" if story.gain_error is not None else ""
+    console.print(f"gain      {gain:.4f}{error}{share}", style="bold", highlight=False)
+    if story.self_reported:
+        console.print("          self-reported: the number is the script's own", style="yellow")
+    console.print("\nwhat brought it", style="bold")
+    print_lineage(story, console)
+
+
+def print_lineage(story: Story, console: Console) -> None:
+    """Every ancestor with its score and its effect on its first parent."""
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
+    table.add_column("variant", no_wrap=True)
+    table.add_column("from", no_wrap=True)
+    table.add_column(story.metric, justify="right", no_wrap=True)
+    table.add_column("effect", justify="right", no_wrap=True)
+    table.add_column("operator", no_wrap=True)
+    table.add_column("title", ratio=1, overflow="fold")
+    for step in story.steps:
+        table.add_row(
+            f"v{step.variant}",
+            " ".join(f"v{parent}" for parent in step.parents),
+            f"{step.score.mean:.4f}" if step.score else "none",
+            _effect(step),
+            step.operator,
+            Text(clean_text(step.title)),
+        )
+    console.print(table)
+
+
+def _named(name: str, step: Step, story: Story) -> str:
+    score: Score | str = step.score or "no score yet"
+    return f"{name:<9} v{step.variant}  {story.metric} {score}  {clean_text(step.title)}"
+
+
+def _effect(step: Step) -> Text:
+    if step.effect is None:
+        return Text("")
+    style = "green" if step.better else "red"
+    return Text(f"{step.effect:+.4f}", style=style)
