@@ -14,8 +14,11 @@ from evo.patch import FounderPatch, apply, diff, is_diff, read_founder, split_he
 
 LINES = st.lists(
     st.sampled_from(
-        ["a", "b", "", " ", "\r", "x\r", "--- a", "+++ b", "-- x", "@@ -1 +1 @@", "\x0c", "\u2028q"]
-        + ["\\ No newline at end of file", "diff --git a/f b/f"]
+        [
+            *("a", "b", "", " ", "\r", "x\r", "\x0c", "\u2028q"),
+            *("--- a", "+++ b", "-- x", "@@ -1 +1 @@", "diff --git a/f b/f"),
+            "\\ No newline at end of file",
+        ]
     )
 )
 TEXTS = st.builds(

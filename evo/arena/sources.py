@@ -1,7 +1,8 @@
 """Sources: where text comes from, and how files of several kinds become documents.
 
-A source says what it is and yields its documents, as often as it is asked, always in the same
-order. Long documents are cut at blank lines, for validation is split off by document.
+A source says what it is and brings its text here; the text yields its documents as often as it is
+asked, always in the same order. Long documents are cut at blank lines, for validation is split off
+by document.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, cast
@@ -50,6 +53,34 @@ class Document(NamedTuple):
     """Whether it was cut from a longer one."""
 
 
+class Stage(StrEnum):
+    """What a preparation is doing."""
+
+    DOWNLOAD = "downloading"
+    WAIT = "waiting for another process that prepares the same"
+    READ = "reading"
+    LEARN = "learning the tokenizer"
+    ENCODE = "encoding"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a stage is."""
+
+    stage: Stage
+    done_bytes: int = 0
+    total_bytes: int | None = None
+    """None while it isn't known."""
+
+
+Listener = Callable[[Progress], None]
+"""Who is told of progress; a download calls it from several threads, one at a time."""
+
+
+def nobody(progress: Progress) -> None:
+    """Listens to nothing."""
+
+
 class Source(Protocol):
     """Where text comes from."""
 
@@ -57,8 +88,22 @@ class Source(Protocol):
         """What the source is; quick enough to ask before every preparation.
 
         Raises:
-            CorpusError: It isn't there.
+            CorpusError: It can't be read.
         """
+
+    def fetch(self, listener: Listener) -> Text:
+        """Brings the text to this machine, if it isn't there.
+
+        Raises:
+            CorpusError: It can't be had.
+        """
+
+
+class Text(Protocol):
+    """Text that is on this machine."""
+
+    def record(self) -> SourceRecord:
+        """What it is, with the checksums of all that was downloaded."""
 
     def documents(self) -> Iterator[Document]:
         """Every document, in an order that is always the same.
@@ -78,6 +123,9 @@ class EmbeddedSource:
             licence="public domain",
             request=f"embedded sha256:{hashlib.sha256(self._compressed()).hexdigest()}",
         )
+
+    def fetch(self, listener: Listener) -> Text:
+        return self
 
     def documents(self) -> Iterator[Document]:
         text = lzma.decompress(self._compressed()).decode("utf-8")
@@ -117,6 +165,9 @@ class FilesSource:
             licence="not known to evo",
             request=f"files sha256:{digest.hexdigest()}",
         )
+
+    def fetch(self, listener: Listener) -> Text:
+        return self
 
     def documents(self) -> Iterator[Document]:
         for path in self._files:

@@ -100,8 +100,6 @@ def excerpt(corpus: Corpus, document: int, characters: int) -> str:
     Raises:
         CorpusError: There is no such document.
     """
-    from tokenizers import Tokenizer
-
     offsets = corpus.offsets(Split.TRAIN)
     if not 0 <= document < len(offsets) - 1:
         raise CorpusError(
@@ -109,7 +107,7 @@ def excerpt(corpus: Corpus, document: int, characters: int) -> str:
         )
     start, end = offsets[document], offsets[document + 1]
     ids = corpus.tokens(Split.TRAIN)[start + 1 : min(end, start + 1 + SAMPLE_TOKENS)]
-    text: str = Tokenizer.from_file(str(corpus.tokenizer_path)).decode(ids.tolist())
+    text: str = load(corpus.tokenizer_path).decode(ids.tolist())
     return text[:characters]
 
 

@@ -18,8 +18,8 @@ from evo.arena.corpus import Corpus, locate
 from evo.arena.profile import Profile, choose
 from evo.arena.worker import Setup
 from evo.config import Settings
-from evo.engine.desk import Desk, Rehearsal
 from evo.engine.bulletin import Rooms
+from evo.engine.desk import Desk, Rehearsal
 from evo.engine.engine import Engine
 from evo.engine.shelf import PopulationShelf
 from evo.errors import PopulationError, SettingsError

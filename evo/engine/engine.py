@@ -147,6 +147,7 @@ class Engine:
 
     def _open(self) -> None:
         rooms = self._rooms
+        rooms.archive.begin_session(self._utc())
         for variant in rooms.archive.variants():
             rooms.shelf.add(variant)
             rooms.known[variant.fingerprint] = variant.id
@@ -177,14 +178,18 @@ class Engine:
             search.tell(variants[record.id])
 
     def _close(self) -> None:
+        rooms = self._rooms
         self._desk.close()
         self._executor.close()
         try:
-            self._rooms.publisher.request()
-            self._rooms.publisher.flush()
+            rooms.archive.end_session(self._utc(), self._bulletin.message)
             self._bundle(at_once=True)
+            rooms.publisher.request()
+            rooms.publisher.flush()
         finally:
             self._bulletin.beat(len(self._queue))
+            rooms.publisher.close()
+            rooms.archive.close()
 
     # Proposals
 
@@ -347,7 +352,7 @@ class Engine:
         trial = replace(running.trial, measurement=measurement, finished_at=self._utc())
         before = rooms.search.champion
         standing = rooms.search.tell(trial)
-        rooms.archive.finish_trial(trial, standing, self._utc())
+        rooms.archive.finish_trial(trial, standing)
         self._counts.finished += 1
         if measurement.score is None:
             self._trials_of[trial.variant] -= 1
@@ -383,16 +388,16 @@ class Engine:
         measurement = Measurement(Status.INFRASTRUCTURE, cause=event.cause)
         trial = replace(trial, measurement=measurement, finished_at=self._utc())
         standing = self._rooms.search.tell(trial)
-        self._rooms.archive.finish_trial(trial, standing, self._utc())
+        self._rooms.archive.finish_trial(trial, standing)
 
     def _crown(self) -> None:
         rooms, champion = self._rooms, self._rooms.search.champion
         assert champion is not None
         variant, estimate = rooms.shelf.variant(champion), rooms.search.estimate(champion)
         assert estimate is not None
-        rooms.archive.record_champion(champion, estimate, self._utc())
-        rooms.population.set_champion(variant.commit, f"champion: {variant.title}")
         score = rooms.task.direction.loss(estimate.mean)
+        rooms.archive.record_champion(champion, replace(estimate, mean=score), self._utc())
+        rooms.population.set_champion(variant.commit, f"champion: {variant.title}")
         self._bulletin.say(
             "champion", f"variant {champion} leads with {score:.4f}: {variant.title}"
         )

@@ -47,7 +47,7 @@ def screen(source: str, recipe: Recipe) -> str | None:
     if first is None:
         return None
     line, what = first
-    return f"line {line}: {what} seeds by itself; the referee owns the seed, remove it"
+    return f"line {line}: {what}: a variant must not seed, the referee owns the seed; remove it"
 
 
 def fingerprint(source: str) -> str:

@@ -294,6 +294,7 @@ class Population:
         Raises:
             PopulationError: Something is missing or damaged; the message names the first.
         """
+        self.champion()
         self._git("fsck", "--connectivity-only", "--no-dangling", "--no-progress")
 
     # How

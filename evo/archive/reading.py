@@ -1,0 +1,154 @@
+"""Reading a published archive: any SQL, but nothing that writes, reaches out or never ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import duckdb
+
+from evo.archive.archive import SCHEMA_VERSION, schema_version
+from evo.errors import ArchiveError
+
+QUERY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a query answers."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table, view or macro that can be asked, and what is in it."""
+
+    name: str
+    kind: str
+    comment: str
+    columns: tuple[str, ...]
+
+
+class Reader:
+    """A published archive, open for reading; use it in a `with` block."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path) -> Reader:
+        """Opens a published copy.
+
+        Raises:
+            ArchiveError: It is missing, damaged, or of a newer version.
+        """
+        if not path.exists():
+            raise ArchiveError(f"there is no archive at {path}")
+        try:
+            connection = duckdb.connect(
+                str(path),
+                read_only=True,
+                config={"threads": 2, "memory_limit": "1GB", "autoinstall_known_extensions": False},
+            )
+        except (duckdb.Error, OSError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise ArchiveError(
+                f"{path} can't be read: {first}; the next trial of a running engine replaces it"
+            ) from error
+        try:
+            version = schema_version(connection, path)
+            if version is None or version > SCHEMA_VERSION:
+                raise ArchiveError(
+                    f"{path} has schema version {version}, and this evo reads {SCHEMA_VERSION}: "
+                    "update evo"
+                )
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+        except duckdb.Error as error:
+            connection.close()
+            raise ArchiveError(f"{path} can't be read: {error}") from error
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection)
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+
+    def query(
+        self, sql: str, parameters: Sequence[Any] = (), *, seconds: float = QUERY_SECONDS
+    ) -> Table:
+        """Asks one question.
+
+        Args:
+            sql: Any statement that reads.
+            parameters: Values of its `?`.
+            seconds: The question is given up after so long.
+
+        Raises:
+            ArchiveError: DuckDB refuses it, or it takes too long; the text is DuckDB's own.
+        """
+        timer = threading.Timer(seconds, self._connection.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            cursor = self._connection.execute(sql, list(parameters))
+            columns = tuple(column[0] for column in cursor.description or ())
+            return Table(columns, tuple(cursor.fetchall()))
+        except duckdb.InterruptException as error:
+            raise ArchiveError(
+                f"the question took more than {seconds:g} s and was given up"
+            ) from error
+        except duckdb.Error as error:
+            raise ArchiveError(self._explain(error)) from error
+        finally:
+            timer.cancel()
+
+    def relations(self) -> list[Relation]:
+        """What can be asked: tables, views and table macros, with their comments."""
+        found = self.query(
+            """
+            SELECT t.name, t.kind, coalesce(t.comment, ''), t.columns FROM (
+                SELECT table_name AS name, 'table' AS kind, comment, (
+                    SELECT list(column_name ORDER BY column_index) FROM duckdb_columns() c
+                    WHERE c.table_name = r.table_name AND c.schema_name = r.schema_name) AS columns
+                FROM duckdb_tables() r WHERE NOT internal
+                UNION ALL
+                SELECT view_name, 'view', comment, (
+                    SELECT list(column_name ORDER BY column_index) FROM duckdb_columns() c
+                    WHERE c.table_name = r.view_name AND c.schema_name = r.schema_name)
+                FROM duckdb_views() r WHERE NOT internal
+                UNION ALL
+                SELECT function_name, 'macro', comment, parameters
+                FROM duckdb_functions() WHERE function_type = 'table_macro' AND NOT internal
+            ) t ORDER BY t.kind, t.name
+            """
+        )
+        return [
+            Relation(str(name), str(kind), str(comment), tuple(columns or ()))
+            for name, kind, comment, columns in found.rows
+        ]
+
+    def _explain(self, error: duckdb.Error) -> str:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        text = " ".join(lines[0].split()) if lines else type(error).__name__
+        if isinstance(error, duckdb.CatalogException):
+            names = ", ".join(relation.name for relation in self.relations())
+            return f"{text} There is: {names}"
+        if "read-only" in text:
+            return f"the archive can only be read: {text}"
+        return text

@@ -1,0 +1,291 @@
+-- The archive: everything that a run has tried and measured. Times are UTC.
+--
+-- Rows are only ever added, but for the state of a trial that isn't finished. `seq` orders what the
+-- search was told: proposals, trials and champions share one sequence.
+
+CREATE SEQUENCE told;
+
+CREATE TABLE meta (schema_version INTEGER NOT NULL);
+COMMENT ON TABLE meta IS 'Version of this schema';
+
+CREATE TABLE runs (
+    name VARCHAR PRIMARY KEY,
+    seed BIGINT NOT NULL,
+    strategy VARCHAR NOT NULL,
+    editable VARCHAR NOT NULL,
+    recipe VARCHAR NOT NULL,
+    metric VARCHAR NOT NULL,
+    direction VARCHAR NOT NULL,
+    budget_seconds DOUBLE NOT NULL,
+    clock VARCHAR NOT NULL,
+    scale DOUBLE NOT NULL,
+    device VARCHAR NOT NULL,
+    data_name VARCHAR NOT NULL,
+    data_sha VARCHAR NOT NULL,
+    settings JSON NOT NULL,
+    evo_version VARCHAR NOT NULL,
+    created_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE runs IS 'What is evolved and how it is measured; an archive holds one run';
+COMMENT ON COLUMN runs.editable IS 'The one file that evolves';
+COMMENT ON COLUMN runs.recipe IS 'arena (scored by the referee) or command (self-reported)';
+COMMENT ON COLUMN runs.metric IS 'Name of the score';
+COMMENT ON COLUMN runs.direction IS 'minimise or maximise';
+COMMENT ON COLUMN runs.clock IS 'What budgets count: wall or cpu seconds';
+COMMENT ON COLUMN runs.data_sha IS 'SHA-256 of the manifest of the data';
+
+CREATE TABLE programs (
+    sha VARCHAR PRIMARY KEY,
+    text VARCHAR NOT NULL,
+    first_seen TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE programs IS 'Every version of program.md that asked for proposals';
+
+CREATE TABLE proposals (
+    id INTEGER PRIMARY KEY,
+    seq BIGINT NOT NULL DEFAULT nextval('told'),
+    operator VARCHAR NOT NULL,
+    parents INTEGER[] NOT NULL,
+    subject VARCHAR NOT NULL,
+    outcome VARCHAR NOT NULL,
+    title VARCHAR NOT NULL,
+    rationale VARCHAR NOT NULL,
+    cause VARCHAR NOT NULL,
+    twin INTEGER,
+    role VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    program_sha VARCHAR NOT NULL,
+    seconds DOUBLE NOT NULL,
+    made_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE proposals IS 'Everything that was proposed, accepted or refused';
+COMMENT ON COLUMN proposals.subject IS 'A founder''s name, the variant to ablate, a person''s request';
+COMMENT ON COLUMN proposals.outcome IS 'accepted, malformed, no_op, duplicate, preflight_failed';
+COMMENT ON COLUMN proposals.cause IS 'Why it was refused; empty if accepted';
+COMMENT ON COLUMN proposals.twin IS 'The variant that a duplicate equals';
+COMMENT ON COLUMN proposals.seconds IS 'From the brief to the end of preflight';
+
+CREATE TABLE variants (
+    id INTEGER PRIMARY KEY,
+    commit VARCHAR NOT NULL,
+    operator VARCHAR NOT NULL,
+    title VARCHAR NOT NULL,
+    rationale VARCHAR NOT NULL,
+    diff VARCHAR NOT NULL,
+    fingerprint VARCHAR NOT NULL,
+    lines INTEGER NOT NULL,
+    proposal INTEGER NOT NULL,
+    subject VARCHAR NOT NULL,
+    role VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    created_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE variants IS 'Versions of the editable file; 0 is the baseline';
+COMMENT ON COLUMN variants.commit IS 'In population/RUN/variants.git, and in variants.bundle';
+COMMENT ON COLUMN variants.diff IS 'Unified diff against the first parent';
+COMMENT ON COLUMN variants.fingerprint IS 'Hash of the normalised syntax tree: equal code, equal hash';
+COMMENT ON COLUMN variants.lines IS 'Lines of code, without blanks and comments';
+
+CREATE TABLE parents (
+    variant INTEGER NOT NULL,
+    parent INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (variant, position)
+);
+COMMENT ON TABLE parents IS 'Edges of the lineage; a crossover has two';
+COMMENT ON COLUMN parents.position IS '0 is the parent that the diff is against';
+
+CREATE TABLE trials (
+    id INTEGER PRIMARY KEY,
+    seq BIGINT,
+    variant INTEGER NOT NULL,
+    seed BIGINT NOT NULL,
+    purpose VARCHAR NOT NULL,
+    budget_seconds DOUBLE NOT NULL,
+    scale DOUBLE NOT NULL,
+    attempt INTEGER NOT NULL,
+    status VARCHAR NOT NULL,
+    score DOUBLE,
+    self_reported BOOLEAN NOT NULL,
+    val_bpb DOUBLE GENERATED ALWAYS AS (CASE WHEN self_reported THEN NULL ELSE score END) VIRTUAL,
+    standing VARCHAR,
+    cause VARCHAR,
+    device VARCHAR,
+    split VARCHAR,
+    data_sha VARCHAR,
+    startup_seconds DOUBLE,
+    training_seconds DOUBLE,
+    overrun_seconds DOUBLE,
+    scoring_seconds DOUBLE,
+    total_seconds DOUBLE,
+    data_wait_seconds DOUBLE,
+    peak_memory_mb DOUBLE,
+    device_memory_mb DOUBLE,
+    tokens BIGINT,
+    steps BIGINT,
+    parameters BIGINT,
+    weights_mb DOUBLE,
+    tokens_per_second DOUBLE GENERATED ALWAYS AS (tokens / nullif(training_seconds, 0)) VIRTUAL,
+    started_at TIMESTAMP,
+    finished_at TIMESTAMP
+);
+COMMENT ON TABLE trials IS 'Time-boxed measurements; a variant may have many';
+COMMENT ON COLUMN trials.seq IS 'When the search was told; NULL before it is finished';
+COMMENT ON COLUMN trials.purpose IS 'first, or replicate (a fresh seed for a would-be champion)';
+COMMENT ON COLUMN trials.status IS 'queued, running, scored, pruned, crashed, out_of_memory, timed_out, dishonest, infrastructure';
+COMMENT ON COLUMN trials.score IS 'In the run''s metric; NULL unless scored';
+COMMENT ON COLUMN trials.val_bpb IS 'Validation bits per byte, lower is better; NULL if self-reported';
+COMMENT ON COLUMN trials.self_reported IS 'The script printed its own score: nobody checked it';
+COMMENT ON COLUMN trials.standing IS 'What it did to its variant: ignored, joined, champion';
+COMMENT ON COLUMN trials.cause IS 'Why there is no score';
+COMMENT ON COLUMN trials.startup_seconds IS 'From the start of the process to its first batch';
+COMMENT ON COLUMN trials.training_seconds IS 'Budget used, by the run''s clock';
+COMMENT ON COLUMN trials.total_seconds IS 'Wall time, with start-up and scoring';
+
+CREATE TABLE curves (
+    trial INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    elapsed_seconds DOUBLE NOT NULL,
+    loss DOUBLE NOT NULL
+);
+COMMENT ON TABLE curves IS 'Training loss over a trial, as the trainee reported it';
+COMMENT ON COLUMN curves.loss IS 'Nats per token';
+
+CREATE TABLE champions (
+    seq BIGINT NOT NULL DEFAULT nextval('told'),
+    variant INTEGER NOT NULL,
+    mean DOUBLE NOT NULL,
+    std DOUBLE,
+    trials INTEGER NOT NULL,
+    promoted_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE champions IS 'Every promotion; the last row is the present champion';
+COMMENT ON COLUMN champions.mean IS 'Mean score, in the run''s metric, when it was promoted';
+COMMENT ON COLUMN champions.std IS 'Standard error of that mean; NULL if unknown';
+
+CREATE TABLE llm_calls (
+    id BIGINT PRIMARY KEY,
+    proposal INTEGER,
+    model VARCHAR NOT NULL,
+    role VARCHAR NOT NULL,
+    outcome VARCHAR NOT NULL,
+    tokens_in BIGINT,
+    tokens_out BIGINT,
+    cost_usd DOUBLE,
+    latency_seconds DOUBLE NOT NULL,
+    called_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE llm_calls IS 'Every call of a model, also those whose answer was of no use';
+
+CREATE TABLE sessions (
+    started_at TIMESTAMP NOT NULL,
+    ended_at TIMESTAMP,
+    how VARCHAR,
+    pid INTEGER NOT NULL,
+    host VARCHAR NOT NULL
+);
+COMMENT ON TABLE sessions IS 'When an engine worked on this run; no end means that it was killed';
+
+CREATE TABLE events (happened_at TIMESTAMP NOT NULL, kind VARCHAR NOT NULL, text VARCHAR NOT NULL);
+COMMENT ON TABLE events IS 'What happened, in words';
+
+CREATE TABLE requests (
+    id VARCHAR PRIMARY KEY,
+    verb VARCHAR NOT NULL,
+    arguments JSON NOT NULL,
+    who VARCHAR NOT NULL,
+    asked_at TIMESTAMP NOT NULL,
+    done_at TIMESTAMP NOT NULL,
+    outcome VARCHAR NOT NULL
+);
+COMMENT ON TABLE requests IS 'What people asked of a running engine';
+
+CREATE VIEW lineage AS
+WITH means AS (
+    SELECT variant, avg(score) AS score, stddev_samp(score) AS std, count(score) AS trials,
+           bool_or(self_reported) AS self_reported
+    FROM trials WHERE status = 'scored' GROUP BY variant
+), kin AS (
+    SELECT variant, list(parent ORDER BY position) AS parents FROM parents GROUP BY variant
+)
+SELECT v.id AS variant, coalesce(kin.parents, []) AS parents, v.operator, v.title, means.score,
+       means.std, coalesce(means.trials, 0) AS trials, means.score - before.score AS effect,
+       means.self_reported, v.lines, v.commit, v.created_at
+FROM variants v
+LEFT JOIN kin ON kin.variant = v.id
+LEFT JOIN means ON means.variant = v.id
+LEFT JOIN means before ON before.variant = kin.parents[1]
+ORDER BY v.id;
+COMMENT ON VIEW lineage IS 'Every variant with its mean score and its effect: mean less its first parent''s mean';
+
+CREATE VIEW champion_path AS
+WITH RECURSIVE path(variant, depth) AS (
+    SELECT variant, 0 FROM (SELECT variant FROM champions ORDER BY seq DESC LIMIT 1)
+    UNION ALL
+    SELECT parents.parent, path.depth + 1
+    FROM path JOIN parents ON parents.variant = path.variant AND parents.position = 0
+)
+SELECT row_number() OVER (ORDER BY path.depth DESC) - 1 AS step, lineage.variant, lineage.operator,
+       lineage.title, lineage.score, lineage.effect,
+       lineage.score - first(lineage.score) OVER (ORDER BY path.depth DESC) AS from_baseline,
+       lineage.trials, lineage.parents
+FROM path JOIN lineage ON lineage.variant = path.variant
+ORDER BY step;
+COMMENT ON VIEW champion_path IS 'From the baseline to the present champion along first parents';
+
+CREATE VIEW operator_yield AS
+WITH asked AS (
+    SELECT operator, count(*) AS proposals,
+           count(*) FILTER (outcome = 'accepted') AS accepted,
+           count(*) FILTER (outcome = 'duplicate') AS duplicates,
+           count(*) FILTER (outcome NOT IN ('accepted', 'duplicate')) AS refused
+    FROM proposals GROUP BY operator
+), tried AS (
+    SELECT v.operator, count(*) AS trials,
+           count(*) FILTER (t.status = 'scored') AS scored,
+           count(DISTINCT t.variant) FILTER (t.standing IN ('joined', 'champion')) AS joined,
+           sum(t.training_seconds) AS training_seconds
+    FROM trials t JOIN variants v ON v.id = t.variant
+    WHERE t.seq IS NOT NULL GROUP BY v.operator
+), crowned AS (
+    SELECT v.operator, count(*) AS champions
+    FROM champions c JOIN variants v ON v.id = c.variant GROUP BY v.operator
+), worth AS (
+    SELECT l.operator, avg(l.effect) AS mean_effect,
+           count(*) FILTER (CASE r.direction WHEN 'minimise' THEN l.effect < 0
+                                             ELSE l.effect > 0 END) AS better
+    FROM lineage l, runs r WHERE l.effect IS NOT NULL GROUP BY l.operator
+)
+SELECT asked.operator, asked.proposals, asked.accepted, asked.duplicates, asked.refused,
+       coalesce(tried.trials, 0) AS trials, coalesce(tried.scored, 0) AS scored,
+       coalesce(worth.better, 0) AS better, coalesce(tried.joined, 0) AS joined,
+       coalesce(crowned.champions, 0) AS champions, worth.mean_effect, tried.training_seconds
+FROM asked
+LEFT JOIN tried USING (operator)
+LEFT JOIN crowned USING (operator)
+LEFT JOIN worth USING (operator)
+ORDER BY asked.proposals DESC;
+COMMENT ON VIEW operator_yield IS 'What each operator proposed, what became of it, and its mean effect on the first parent';
+
+CREATE VIEW noise AS
+SELECT sqrt(sum(squares) / nullif(sum(freedom), 0)) AS std, sum(freedom)::BIGINT AS freedom FROM (
+    SELECT var_pop(score) * count(score) AS squares, count(score) - 1 AS freedom
+    FROM trials WHERE status = 'scored' GROUP BY variant HAVING count(score) > 1
+);
+COMMENT ON VIEW noise IS 'Standard deviation of one trial, pooled over the variants with replicates';
+
+CREATE MACRO ancestors(v) AS TABLE
+WITH RECURSIVE family(id) AS (
+    SELECT parent FROM parents WHERE variant = v
+    UNION
+    SELECT parents.parent FROM parents JOIN family ON parents.variant = family.id
+)
+SELECT lineage.* FROM lineage JOIN family ON lineage.variant = family.id ORDER BY variant;
+
+CREATE MACRO descendants(v) AS TABLE
+WITH RECURSIVE family(id) AS (
+    SELECT variant FROM parents WHERE parent = v
+    UNION
+    SELECT parents.variant FROM parents JOIN family ON parents.parent = family.id
+)
+SELECT lineage.* FROM lineage JOIN family ON lineage.variant = family.id ORDER BY variant;

@@ -1,0 +1,46 @@
+"""Text from candidates, made safe to show: no control codes, no endless lines, no flood."""
+
+from __future__ import annotations
+
+import unicodedata
+
+MOST_LINE_CHARACTERS = 2_000
+MOST_CHARACTERS = 1_000_000
+_KEPT = {"\n", "\t"}
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+"""Unicode categories of controls, format characters (the bidirectional overrides are among them),
+surrogates, private use, and separators of lines and paragraphs."""
+
+
+def clean_text(
+    text: str,
+    *,
+    most_line_characters: int = MOST_LINE_CHARACTERS,
+    most_characters: int = MOST_CHARACTERS,
+) -> str:
+    """Text that can be printed on a terminal, kept in a log or quoted in a prompt.
+
+    A carriage return before a line feed goes; any other hidden character becomes `·`, so that one
+    sees that something was there.
+
+    Args:
+        text: From anywhere.
+        most_line_characters: Longer lines are cut, with a note of how much.
+        most_characters: Of the whole; the rest is cut, with a note.
+    """
+    left_out = len(text) - most_characters
+    if left_out > 0:
+        text = f"{text[:most_characters]}\n[{left_out:,} characters left out]"
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join(_clean_line(line, most_line_characters) for line in lines)
+
+
+def _clean_line(line: str, most_characters: int) -> str:
+    left_out = len(line) - most_characters
+    if left_out > 0:
+        line = f"{line[:most_characters]} [{left_out:,} characters left out]"
+    if line.isascii() and line.isprintable():
+        return line
+    return "".join(
+        "·" if unicodedata.category(one) in _HIDDEN and one not in _KEPT else one for one in line
+    )
