@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import tenacity
 
 PARALLEL = 4
-CHUNK_BYTES = 1 << 18
 BUSY = (408, 425, 429, 500, 502, 503, 504)
 """Answers of a server that may do better a little later."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -224,7 +223,8 @@ class _Download:
         name = self._path.name
         with self._part.open("ab") as stream:
             self._meter.note(name, have, promise.total)
-            for chunk in answer.iter_raw(CHUNK_BYTES):
+            # Without a size: chunks of a size would be lost in part when the line breaks.
+            for chunk in answer.iter_raw():
                 if self._stop.is_set():
                     raise _StoppedError
                 stream.write(chunk)

@@ -51,6 +51,8 @@ VOCAB_SIZE = 8_192
 EMBEDDED_VOCAB_SIZE = 2_048
 MOST_SAMPLE_BYTES = 100_000_000
 """Of text that the tokenizer learns from."""
+STEP_BYTES = 1_000_000
+"""Of text from one word about progress to the next."""
 
 
 def source_of(text: str, *, shards: int = SHARDS, base_url: str | None = None) -> Source:
@@ -167,12 +169,15 @@ class _Survey(NamedTuple):
     digests: bytes
     sizes: NDArray[np.int64]
     parts: NDArray[np.bool_]
+    held_out: NDArray[np.bool_]
 
 
 def _build(text: Text, folder: Path, name: str, vocab_size: int, on_progress: Listener) -> None:
     """Writes a whole corpus into an empty folder; the manifest comes last."""
     survey = _survey(text, on_progress)
-    plan = partition(survey.digests, survey.sizes, vocab_size, MOST_SAMPLE_BYTES)
+    plan = partition(
+        survey.digests, survey.sizes, vocab_size, MOST_SAMPLE_BYTES, survey.held_out
+    )
     learnt = bpe.learn(_sample(text, survey, plan, on_progress), vocab_size)
     splits = encode_splits(_again(text, survey), plan, survey.sizes, learnt, folder, on_progress)
     sizes = bpe.token_bytes_of(learnt)
@@ -197,19 +202,25 @@ def _build(text: Text, folder: Path, name: str, vocab_size: int, on_progress: Li
 
 
 def _survey(text: Text, on_progress: Listener) -> _Survey:
-    digests, sizes, parts, done = bytearray(), array("q"), bytearray(), 0
+    digests, sizes, parts, held_out = bytearray(), array("q"), bytearray(), bytearray()
+    done = 0
     on_progress(Progress(Stage.READ))
     for document in text.documents():
         encoded = document.text.encode("utf-8")
         digests += digest_of(encoded)
         sizes.append(len(encoded))
         parts.append(document.is_part)
+        held_out.append(document.held_out)
         done += len(encoded)
-        on_progress(Progress(Stage.READ, done))
+        if _is_worth_saying(done, len(encoded)):
+            on_progress(Progress(Stage.READ, done))
     if not sizes:
         raise CorpusError("the source holds no text, only empty files or blank lines; add text")
     return _Survey(
-        bytes(digests), np.array(sizes, dtype=np.int64), np.frombuffer(parts, dtype=np.bool_)
+        bytes(digests),
+        np.array(sizes, dtype=np.int64),
+        np.frombuffer(parts, dtype=np.bool_),
+        np.frombuffer(held_out, dtype=np.bool_),
     )
 
 
@@ -234,11 +245,19 @@ def _again(text: Text, survey: _Survey) -> Iterator[tuple[int, str]]:
 
 def _sample(text: Text, survey: _Survey, plan: Partition, on_progress: Listener) -> Iterator[str]:
     done = 0
+    on_progress(Progress(Stage.LEARN, done, plan.sample_bytes))
     for number, document in _again(text, survey):
         if plan.sampled[number]:
-            done += int(survey.sizes[number])
-            on_progress(Progress(Stage.LEARN, done, plan.sample_bytes))
+            size = int(survey.sizes[number])
+            done += size
+            if _is_worth_saying(done, size):
+                on_progress(Progress(Stage.LEARN, done, plan.sample_bytes))
             yield document
+
+
+def _is_worth_saying(done: int, size: int) -> bool:
+    """Whether the last bytes completed a step; a listener may draw, and documents are many."""
+    return done // STEP_BYTES != (done - size) // STEP_BYTES
 
 
 def _beside(destination: Path, what: str) -> Path:

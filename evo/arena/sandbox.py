@@ -88,6 +88,7 @@ class Log:
             if self._left_out:
                 self._write(file, f"\n… {self._left_out:,} bytes left out …\n".encode())
             self._write(file, bytes(self._tail))
+        os.close(self._stream)
 
     @staticmethod
     def _write(file: BinaryIO | None, data: bytes) -> None:
@@ -128,20 +129,18 @@ class Cell:
             return self.process.returncode
         self._ended = True
         status = self.process.poll()
-        self._kill_tree()
-        for descriptor in (self.inbound, self.outbound):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        self.kill()
         self.log.close()
-        with contextlib.suppress(OSError):
-            os.close(self.process.stderr.fileno() if self.process.stderr else -1)
+        for descriptor in (self.inbound, self.outbound):
+            os.close(descriptor)
         shutil.rmtree(self.scratch, ignore_errors=True)
         return status
 
-    def _kill_tree(self) -> None:
+    def kill(self) -> None:
         """Ends the session's processes and all descendants, also those that left the session.
 
         Orphans of the tree become our children (see `adopt_orphans`), so a daemon is found again.
+        The pipes stay open: whoever writes to one is told that its reader is gone.
         """
         deadline = time.monotonic() + END_SECONDS
         strays = _descendants(self.process.pid)
@@ -261,14 +260,16 @@ class OpenSandbox:
         _cells.add(process.pid)
         assert process.stdin and process.stdout and process.stderr
         _widen(process.stdin.fileno(), process.stdout.fileno())
-        # Raw descriptors from here on: a buffered writer would try to flush into a dead pipe.
-        inbound, outbound = os.dup(process.stdin.fileno()), os.dup(process.stdout.fileno())
-        process.stdin.close()
-        process.stdout.close()
+        # Raw descriptors of our own from here on: each is closed once, by who reads or writes it.
+        inbound, outbound, errors = (
+            os.dup(pipe.fileno()) for pipe in (process.stdin, process.stdout, process.stderr)
+        )
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
         return Cell(
             process=process,
             scratch=scratch,
-            log=Log(process.stderr.fileno(), log, limits.log_bytes),
+            log=Log(errors, log, limits.log_bytes),
             inbound=inbound,
             outbound=outbound,
         )

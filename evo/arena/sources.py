@@ -51,6 +51,8 @@ class Document(NamedTuple):
     text: str
     is_part: bool
     """Whether it was cut from a longer one."""
+    held_out: bool = False
+    """Whether its source is for validation alone."""
 
 
 class Stage(StrEnum):
@@ -172,6 +174,46 @@ class FilesSource:
     def documents(self) -> Iterator[Document]:
         for path in self._files:
             yield from documents_of(path)
+
+
+class HeldOut:
+    """Two sources: what trains, and what validates and never trains.
+
+    Args:
+        train: All of its documents train.
+        validation: All of its documents are shared out among the validation splits.
+    """
+
+    def __init__(self, train: Source, validation: Source) -> None:
+        self._train, self._validation = train, validation
+
+    def record(self) -> SourceRecord:
+        return _joined(self._train.record(), self._validation.record())
+
+    def fetch(self, listener: Listener) -> Text:
+        return _HeldOutText(self._train.fetch(listener), self._validation.fetch(listener))
+
+
+def _joined(train: SourceRecord, validation: SourceRecord) -> SourceRecord:
+    return msgspec.structs.replace(
+        train,
+        description=f"{train.description}; validation: {validation.description}",
+        request=f"{train.request} validation {validation.request}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _HeldOutText:
+    train: Text
+    validation: Text
+
+    def record(self) -> SourceRecord:
+        return _joined(self.train.record(), self.validation.record())
+
+    def documents(self) -> Iterator[Document]:
+        yield from self.train.documents()
+        for document in self.validation.documents():
+            yield document._replace(held_out=True)
 
 
 def documents_of(path: Path) -> Iterator[Document]:

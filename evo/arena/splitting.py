@@ -65,7 +65,11 @@ def bytes_per_token(vocab_size: int) -> float:
 
 
 def partition(
-    digests: bytes, sizes: NDArray[np.int64], vocab_size: int, most_sample_bytes: int
+    digests: bytes,
+    sizes: NDArray[np.int64],
+    vocab_size: int,
+    most_sample_bytes: int,
+    held_out: NDArray[np.bool_] | None = None,
 ) -> Partition:
     """Decides what becomes of every document.
 
@@ -74,6 +78,7 @@ def partition(
         sizes: Shape (documents,): UTF-8 bytes of each.
         vocab_size: Token ids, by which tokens are estimated.
         most_sample_bytes: As much of the train split, at about, is for the tokenizer to learn from.
+        held_out: Shape (documents,): which are for validation, if that isn't ours to choose.
 
     Raises:
         CorpusError: The text is too short, or of too few documents, for three validation splits
@@ -85,7 +90,13 @@ def partition(
     fresh = np.ones(len(order), dtype=np.bool_)
     fresh[1:] = np.any(ordered[1:] != ordered[:-1], axis=1)
     codes = np.full(len(order), DROPPED, dtype=np.uint8)
-    codes[order[fresh]] = _codes(sizes[order[fresh]], vocab_size)
+    kept = order[fresh]
+    if held_out is not None and held_out.any():
+        validating = kept[held_out[kept]]
+        codes[kept] = SPLITS.index(Split.TRAIN)
+        codes[validating] = _thirds(sizes[validating], vocab_size)
+    else:
+        codes[kept] = _codes(sizes[kept], vocab_size)
     ranks = np.empty(len(order), dtype=np.int64)
     ranks[order] = np.arange(len(order))
     train = codes == SPLITS.index(Split.TRAIN)
@@ -94,6 +105,24 @@ def partition(
     share = min(1.0, most_sample_bytes / max(train_bytes, 1))
     sampled = train if share == 1.0 else train & (keys[:, 1] < np.uint64(share * 2.0**63) * 2)
     return Partition(codes, ranks, sampled, train_bytes, int(sizes[sampled].sum()))
+
+
+def _thirds(sizes: NDArray[np.int64], vocab_size: int) -> NDArray[np.uint8]:
+    """Shares documents that are for validation out among its three splits, by size.
+
+    Raises:
+        CorpusError: There are too few of them.
+    """
+    total, ends = int(sizes.sum()), np.cumsum(sizes)
+    needed = math.ceil(3 * LEAST_TOKENS * bytes_per_token(vocab_size))
+    if total < needed or len(sizes) < 3:
+        raise CorpusError(
+            f"the validation text is too short to be split in three: it has {total:,} bytes in "
+            f"{len(sizes):,} documents, and {needed:,} are needed; add text"
+        )
+    thirds = np.minimum(3 * (ends - sizes) // max(total, 1), 2)
+    codes: NDArray[np.uint8] = np.array(VALIDATION_CODES, dtype=np.uint8)[thirds]
+    return codes
 
 
 def _codes(sizes: NDArray[np.int64], vocab_size: int) -> NDArray[np.uint8]:

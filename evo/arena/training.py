@@ -271,8 +271,9 @@ class Training:
         if self._began is not None and not tally.training_seconds:
             tally.training_seconds = max(0.0, self._used())
         self._cell.meter.survey(now=math.inf)
+        self._cell.kill()
+        self._feeder.stop(GOODBYE_SECONDS)  # it writes to the cell's pipe until then
         self._cell.end()
-        self._feeder.stop(GOODBYE_SECONDS)
         tally.peak_memory_mb = self._cell.meter.peak_memory_mb
         tally.batches, tally.rows = self._feeder.batches_served, self._feeder.rows_served
 

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from evo.arena.corpus import KNOWN_SOURCES, NAME, Corpus, Split, data_folder, locate, prepared
-from evo.arena.sources import Listener, Progress
+from evo.arena.sources import HeldOut, Listener, Progress, Source
 from evo.cli import place
 from evo.errors import CorpusError
 from evo.text import clean_text
@@ -39,6 +39,11 @@ def data() -> None:
     help="`embedded` (six novels, offline, seconds), `climbmix` (web text, for a GPU), or the PATH "
     "of a file or folder: .txt, .md, .text, .jsonl (also .gz, .xz) and .parquet.",
 )
+@click.option(
+    "--validation",
+    metavar="PATH",
+    help="A file or folder that validates and never trains [1 % of the source, three times].",
+)
 @click.option("--name", metavar="NAME", help="What to call it [the source's name].")
 @click.option(
     "--vocab-size",
@@ -51,6 +56,7 @@ def data() -> None:
 @click.option("--force", is_flag=True, help="Replace what has this name.")
 def prepare_command(
     source: str,
+    validation: str | None,
     name: str | None,
     vocab_size: int | None,
     shards: int | None,
@@ -68,9 +74,11 @@ def prepare_command(
     if source != "climbmix" and (shards is not None or base_url is not None):
         raise click.UsageError("--shards and --base-url go with --source climbmix")
     destination = data_folder() / _checked_name(name or _name_of(source))
-    origin = preparation.source_of(
+    origin: Source = preparation.source_of(
         source, shards=preparation.SHARDS if shards is None else shards, base_url=base_url
     )
+    if validation is not None:
+        origin = HeldOut(origin, preparation.source_of(validation))
     with _progress() as listener:
         corpus = preparation.prepare(
             origin, destination, vocab_size=vocab_size, force=force, on_progress=listener

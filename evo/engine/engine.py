@@ -108,8 +108,11 @@ class Engine:
                 self._await_event()
             self._bulletin.phase = Phase.STOPPED
         except StopError as error:
-            self._bulletin.phase, self._bulletin.message = Phase.FAILED, str(error)
+            self._fail(str(error))
             self._bulletin.say("failed", str(error))
+        except Exception as error:
+            self._fail(str(error) if isinstance(error, EvoError) else f"bug: {error!r}")
+            raise
         finally:
             self._close()
         return self._bulletin.phase
@@ -139,6 +142,9 @@ class Engine:
         if self._now_at_once:
             return True
         return self._bulletin.phase is Phase.FINISHING and not self._running
+
+    def _fail(self, why: str) -> None:
+        self._bulletin.phase, self._bulletin.message = Phase.FAILED, why
 
     def _finish(self, why: str) -> None:
         self._bulletin.phase, self._bulletin.message = Phase.FINISHING, why

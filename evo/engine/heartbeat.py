@@ -82,7 +82,9 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
 def process_start(pid: int) -> float:
     """When a process started, as the system counts it; 0 if it is gone."""
     try:
-        return psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        # One that has ended stays in the table until its parent has asked how.
+        return 0.0 if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except psutil.Error:
         return 0.0
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,27 @@ from evo.arena.splitting import DROPPED, SPLITS, digest_of, partition
 from evo.errors import CorpusError
 
 VOCAB_SIZE = 300
-WORDS = ["the", "of", "and", "to", "in", "that", "was", "her", "she", "had", "his", "not", "with", "for", "be", "Emma", "could", "would", "so"]
+WORDS = [
+    "the",
+    "of",
+    "and",
+    "to",
+    "in",
+    "that",
+    "was",
+    "her",
+    "she",
+    "had",
+    "his",
+    "not",
+    "with",
+    "for",
+    "be",
+    "Emma",
+    "could",
+    "would",
+    "so",
+]
 
 
 def story(seed: int, words: int = 1_000) -> str:
@@ -59,10 +80,7 @@ def prepared_from(path: Path, destination: Path, **options: Any) -> Corpus:
 def documents(corpus: Corpus, split: Split) -> list[str]:
     learnt = bpe.load(corpus.tokenizer_path)
     tokens, offsets = corpus.tokens(split), corpus.offsets(split)
-    return [
-        learnt.decode(tokens[start + 1 : end].tolist())
-        for start, end in zip(offsets, offsets[1:], strict=False)
-    ]
+    return [learnt.decode(tokens[start + 1 : end].tolist()) for start, end in pairwise(offsets)]
 
 
 def refusal(path: Path, tmp_path: Path) -> str:
@@ -79,7 +97,7 @@ def test_every_document_is_in_one_split_and_nothing_is_lost(text: Path, tmp_path
     corpus = prepared_from(text, tmp_path / "out")
     corpus.verify()
     found = {split: documents(corpus, split) for split in Split}
-    assert sorted(sum(found.values(), [])) == sorted(STORIES)
+    assert sorted(chain.from_iterable(found.values())) == sorted(STORIES)
     assert all(found.values())
     train = corpus.manifest.splits[Split.TRAIN]
     assert train.bytes > 0.5 * sum(map(len, STORIES))
@@ -228,7 +246,7 @@ def test_a_long_document_is_cut_and_the_manifest_says_so(tmp_path: Path) -> None
 
 def test_a_file_larger_than_a_block_is_read_whole(tmp_path: Path) -> None:
     whole = "\n\n".join(story(seed) for seed in range(700))
-    assert len(whole) > 3_000_000
+    assert len(whole) > 2_500_000
     path = tmp_path / "large.txt"
     path.write_text(whole + "\n<|endoftext|>\nlast words")
     *parts, last = FilesSource(path).documents()
@@ -401,7 +419,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("vocab_size", [-1, 0, 256, 10**9])
 def test_an_impossible_vocabulary_is_refused(tmp_path: Path, vocab_size: int) -> None:
-    with pytest.raises(CorpusError, match="257 .* to 1,048,576 token ids"):
+    with pytest.raises(CorpusError, match=r"257 .* to 1,048,576 token ids"):
         prepare(EmbeddedSource(), tmp_path / "out", vocab_size=vocab_size)
 
 
@@ -414,11 +432,11 @@ def test_a_destination_that_cannot_be_written_says_so(text: Path, tmp_path: Path
 def test_a_killed_preparation_leaves_nothing_that_stands_in_the_way(
     text: Path, tmp_path: Path
 ) -> None:
-    text.write_text("\n<|endoftext|>\n".join(story(seed) for seed in range(1_500)))
+    text.write_text("\n<|endoftext|>\n".join(story(seed) for seed in range(500)))
     destination = tmp_path / "out" / "corpus"
     for delay_seconds in (0.0, 0.1, 0.3):
         process = _preparing(text, destination)
-        _wait_for(lambda: (tmp_path / "out" / ".corpus.partial").exists())
+        _wait_for((tmp_path / "out" / ".corpus.partial").exists)
         time.sleep(delay_seconds)
         process.send_signal(signal.SIGKILL)
         process.wait(30)
