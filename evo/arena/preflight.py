@@ -55,7 +55,7 @@ class RehearsalArena:
         for _ in range(steps):
             shape = (min(rows, MOST_ROWS), self.sequence_len + 1)
             tokens = self._torch.randint(0, self.vocab_size, shape)
-            yield tokens[:, :-1], tokens[:, 1:]
+            yield tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
 
 def run_check(module: ModuleType, job: Job) -> None:

@@ -120,6 +120,7 @@ def prepare(
     if vocab_size is None:
         vocab_size = EMBEDDED_VOCAB_SIZE if record.kind == EMBEDDED else VOCAB_SIZE
     bpe.check_vocab_size(vocab_size)
+    _refuse_stranger(destination)
     if not force and (there := _already(destination, record, vocab_size)):
         return there
     with _writing(destination), _locked(destination, on_progress):
@@ -138,15 +139,18 @@ def prepare(
     return Corpus.open(destination)
 
 
-def _already(destination: Path, record: SourceRecord, vocab_size: int) -> Corpus | None:
-    """What is there, if it is what is asked for; None if nothing is."""
-    if not destination.exists():
-        return None
-    if not (destination / MANIFEST).exists():
+def _refuse_stranger(destination: Path) -> None:
+    if destination.exists() and not (destination / MANIFEST).exists():
         raise CorpusError(
             f"{destination} is there and isn't prepared data, and evo overwrites nothing that it "
             "didn't write; name another with --name"
         )
+
+
+def _already(destination: Path, record: SourceRecord, vocab_size: int) -> Corpus | None:
+    """What is there, if it is what is asked for; None if nothing is."""
+    if not destination.exists():
+        return None
     there = Corpus.open(destination)
     known = there.manifest
     if (known.source.kind, known.source.request) != (record.kind, record.request):
@@ -175,9 +179,7 @@ class _Survey(NamedTuple):
 def _build(text: Text, folder: Path, name: str, vocab_size: int, on_progress: Listener) -> None:
     """Writes a whole corpus into an empty folder; the manifest comes last."""
     survey = _survey(text, on_progress)
-    plan = partition(
-        survey.digests, survey.sizes, vocab_size, MOST_SAMPLE_BYTES, survey.held_out
-    )
+    plan = partition(survey.digests, survey.sizes, vocab_size, MOST_SAMPLE_BYTES, survey.held_out)
     learnt = bpe.learn(_sample(text, survey, plan, on_progress), vocab_size)
     splits = encode_splits(_again(text, survey), plan, survey.sizes, learnt, folder, on_progress)
     sizes = bpe.token_bytes_of(learnt)

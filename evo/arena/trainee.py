@@ -80,7 +80,7 @@ class Arena:
         for _ in range(steps):
             shape = (batch_size, self.sequence_len + 1)
             tokens = self._torch.randint(0, self.vocab_size, shape, device=self.device)
-            yield tokens[:, :-1], tokens[:, 1:]
+            yield _pair(tokens)
         self._synchronize()
 
     def batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
@@ -169,7 +169,7 @@ class Arena:
                 tokens = tokens & 0xFFFF
         else:
             tokens = tokens.to(self._torch.int64)
-        return tokens[:, :-1], tokens[:, 1:]
+        return _pair(tokens)
 
     def _signed(self) -> Any:
         """The signed twin of the wire's dtype: CUDA converts few of the unsigned ones."""
@@ -179,6 +179,11 @@ class Arena:
     def _synchronize(self) -> None:
         if self.device.type == "cuda":
             self._torch.cuda.synchronize()
+
+
+def _pair(tokens: Any) -> tuple[Any, Any]:
+    """Inputs and targets of rows one token longer; contiguous, so that `view` works on them."""
+    return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
 
 def run_training(train: Callable[[Arena], Any], job: Job, inbound: int, outbound: int) -> None:

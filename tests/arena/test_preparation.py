@@ -29,6 +29,7 @@ from evo.arena.sources import (
     EmbeddedSource,
     FilesSource,
     Progress,
+    Stage,
     cut,
 )
 from evo.arena.splitting import DROPPED, SPLITS, digest_of, partition
@@ -165,6 +166,24 @@ def test_a_name_that_is_taken_is_not_overwritten(text: Path, tmp_path: Path) -> 
     other.mkdir()
     with pytest.raises(CorpusError, match="overwrites nothing"):
         prepared_from(text, other)
+    (other / "photo.jpg").write_bytes(b"dear")
+    with pytest.raises(CorpusError, match="overwrites nothing"):
+        prepared_from(text, other, force=True)
+    assert (other / "photo.jpg").read_bytes() == b"dear"
+
+
+@pytest.mark.parametrize("stage", [Stage.LEARN, Stage.ENCODE])
+def test_a_source_that_changes_while_it_is_read_is_refused(
+    text: Path, tmp_path: Path, stage: Stage
+) -> None:
+    def meddle(progress: Progress) -> None:
+        if progress.stage is stage:
+            text.write_text(text.read_text().replace("No. 699", "No. 999"))
+
+    text.write_text("\n<|endoftext|>\n".join(story(seed) for seed in range(700)))
+    with pytest.raises(CorpusError, match="changed while it was read"):
+        prepared_from(text, tmp_path / "out", on_progress=meddle)
+    assert not (tmp_path / "out").exists()
 
 
 def test_damaged_data_is_replaced_by_force(text: Path, tmp_path: Path) -> None:
