@@ -81,9 +81,7 @@ def measure(slots: int, trials: int) -> str:
             ).rows
     cpu = (after.user - before.user + after.system - before.system) / count
     memory = me.memory_info().rss / 2**20
-    return (
-        f"| {slots} | {count} | {busy / (slots * wall):.1%} | {1000 * cpu:.0f} | {memory:.0f} |"
-    )
+    return f"| {slots} | {count} | {busy / (slots * wall):.1%} | {1000 * cpu:.0f} | {memory:.0f} |"
 
 
 def main() -> None:
