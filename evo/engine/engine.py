@@ -13,6 +13,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -184,18 +185,21 @@ class Engine:
             search.tell(variants[record.id])
 
     def _close(self) -> None:
-        rooms = self._rooms
-        self._desk.close()
-        self._executor.close()
-        try:
-            rooms.archive.end_session(self._utc(), self._bulletin.message)
-            self._bundle(at_once=True)
-            rooms.publisher.request()
-            rooms.publisher.flush()
-        finally:
-            self._bulletin.beat(len(self._queue))
-            rooms.publisher.close()
-            rooms.archive.close()
+        rooms, how = self._rooms, self._bulletin.message
+        # Last in, first out; each is done, whatever becomes of the others (the disk may be full).
+        with ExitStack() as closing:
+            closing.callback(rooms.archive.close)
+            closing.callback(rooms.publisher.close)
+            closing.callback(lambda: self._bulletin.beat(len(self._queue)))
+            closing.callback(self._publish)
+            closing.callback(lambda: rooms.archive.end_session(self._utc(), how))
+            closing.callback(self._executor.close)
+            closing.callback(self._desk.close)
+
+    def _publish(self) -> None:
+        self._bundle(at_once=True)
+        self._rooms.publisher.request()
+        self._rooms.publisher.flush()
 
     # Proposals
 
@@ -209,6 +213,9 @@ class Engine:
         while len(self._asked) + len(self._queue) < ahead or self._submitted:
             brief = self._next_brief()
             if brief is None:
+                idle = not (self._asked or self._queue or self._running)
+                if idle and not self._rooms.search.wanted_trials():
+                    self._finish("there is nothing left to propose")
                 return
             self._asked.add(brief.id)
             if brief.operator == "baseline":

@@ -85,7 +85,8 @@ def print_lineage(story: Story, console: Console) -> None:
 
 def _named(name: str, step: Step, story: Story) -> str:
     score: Score | str = step.score or "no score yet"
-    return f"{name:<9} v{step.variant}  {story.metric} {score}  {clean_text(step.title)}"
+    head = f"{name:<9} {story.metric} {score}  v{step.variant}"
+    return head if name == "baseline" else f"{head}\n          {clean_text(step.title)}"
 
 
 def _effect(step: Step) -> Text:

@@ -17,7 +17,7 @@ from evo.search.ledger import Ledger
 from evo.search.selection import Candidate, survivors, tournament
 
 TOURNAMENT_SIZE = 3
-SHARES = {"crossover": 4, "tune": 4, "founder": 2, "ablate": 1}
+SHARES = {"crossover": 4, "founder": 4, "tune": 3, "ablate": 1}
 """How often each operator is asked, in parts, while there is something for it to do."""
 DRAWS = 12
 """Attempts to find parents that an operator hasn't had yet."""
