@@ -22,8 +22,11 @@ from evo.engine.assembly import assemble
 from evo.nouns import Brief, Proposal
 from evo.operators.operator import Shelf
 from evo.operators.tuning import Tune
+from evo.patch import diff
 
 PROPOSAL_SECONDS, TRIAL_SECONDS = 1.0, 6.0
+FOUNDERS = 4
+"""As in any run, slots have something to do before the baseline has a score."""
 SCRIPT = f"""
 import time
 KNOB = 1.0
@@ -47,7 +50,7 @@ def measure(slots: int, trials: int) -> str:
         {
             "slots": slots,
             "trials": trials,
-            "founders": 0,
+            "founders": FOUNDERS,
             "task": {
                 "recipe": "command",
                 "command": "python {editable}",
@@ -61,10 +64,16 @@ def measure(slots: int, trials: int) -> str:
     with tempfile.TemporaryDirectory() as name:
         project = Path(name)
         (project / "program.md").write_text("Lower is better.\n")
+        pool = project / "population" / "founders"
+        pool.mkdir(parents=True)
+        for number in range(FOUNDERS):
+            changed = SCRIPT.replace("OTHER = 0.5", f"OTHER = 0.4{number}")
+            patch = f"Title: Founder {number}\nRationale: A start.\n\n{diff(SCRIPT, changed)}"
+            (pool / f"founder{number}.patch").write_text(patch)
         engine = assemble(
             project=project,
             settings=settings,
-            folder=project / "population",
+            folder=project / "population" / "main",
             archive_folder=project / "archive",
             baseline=SCRIPT,
             others={"tune": SlowTune(0)},
@@ -86,7 +95,7 @@ def measure(slots: int, trials: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=12, help="trials for each slot")
+    parser.add_argument("--trials", type=int, default=16, help="trials for each slot")
     options = parser.parse_args()
     print("| slots | trials | slots busy | engine CPU ms a trial | engine memory MB |")
     print("|---:|---:|---:|---:|---:|")

@@ -52,7 +52,8 @@ def status_command(run_name: str | None, as_json: bool) -> None:
         return
     console = Console()
     console.print(_state(beat, working), highlight=False)
-    console.print(progress_words(beat), highlight=False)
+    if working:
+        console.print(progress_words(beat), highlight=False)
     for trial in beat.running if working else ():
         loss = f"loss {trial.loss:.3f}" if trial.loss is not None else "starting"
         console.print(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -20,6 +21,8 @@ from evo.text import clean_text
 
 MOST_ROWS = 1000
 """More aren't drawn as a table; --json and --csv print all."""
+FOLDED_CHARACTERS = 16
+"""As narrow as a column of text may become."""
 
 
 @click.command("sql")
@@ -56,27 +59,49 @@ def sql(
 
 
 def print_table(table: Table, console: Console) -> None:
-    """A table as wide as the terminal; long cells are folded."""
-    grid = Grid(box=None, pad_edge=False, show_edge=False, header_style="bold")
-    for number, name in enumerate(table.columns):
-        numeric = all(isinstance(row[number], int | float | None) for row in table.rows)
-        grid.add_column(
-            Text(name), justify="right" if numeric else "left", overflow="fold",
-            no_wrap=numeric and len(table.columns) <= 10,
-        )  # fmt: skip
-    for row in table.rows[:MOST_ROWS]:
-        grid.add_row(*(Text(_shown(value)) for value in row))
-    console.print(grid)
+    """A table as wide as the terminal; records one below the other where it can't be."""
+    cells = [[_shown(value) for value in row] for row in table.rows[:MOST_ROWS]]
+    numeric = [
+        all(isinstance(row[number], int | float | None) for row in table.rows)
+        for number in range(len(table.columns))
+    ]
+    if _least_width(table.columns, cells, numeric) > console.width and len(cells) > 0:
+        _print_records(table.columns, cells, console)
+    else:
+        grid = Grid(box=None, pad_edge=False, show_edge=False, header_style="bold")
+        for name, is_number in zip(table.columns, numeric, strict=True):
+            justify: JustifyMethod = "right" if is_number else "left"
+            grid.add_column(Text(name), justify=justify, overflow="fold", no_wrap=is_number)
+        for row in cells:
+            grid.add_row(*(Text(cell) for cell in row))
+        console.print(grid)
     left = len(table.rows) - MOST_ROWS
     if left > 0:
         console.print(f"and {left:,} more rows: use LIMIT, --json or --csv", style="dim")
+
+
+def _least_width(columns: Sequence[str], cells: list[list[str]], numeric: list[bool]) -> int:
+    """Characters that a table needs: numbers and names whole, long texts folded."""
+    total = 2 * (len(columns) - 1)
+    for number, name in enumerate(columns):
+        longest = max((len(row[number]) for row in cells), default=0)
+        total += max(len(name), longest if numeric[number] else min(longest, FOLDED_CHARACTERS))
+    return total
+
+
+def _print_records(columns: Sequence[str], cells: list[list[str]], console: Console) -> None:
+    width = max(len(name) for name in columns)
+    for row in cells:
+        for name, cell in zip(columns, row, strict=True):
+            console.print(Text(f"{name:>{width}}  ", style="bold").append(cell, "not bold"))
+        console.print()
 
 
 def _shown(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.5g}"
     if isinstance(value, list):
         return " ".join(_shown(one) for one in value)
     return clean_text(str(value))

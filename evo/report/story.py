@@ -115,23 +115,8 @@ def tell(reader: Reader, variant: int) -> Story:
     noise = _noise(reader)
     rows = reader.query(
         """
-        WITH RECURSIVE family(id) AS (
-            SELECT ?::INTEGER
-            UNION
-            SELECT parent FROM parents JOIN family ON parents.variant = family.id
-        ), means AS (
-            SELECT variant, avg(score) AS mean, count(score) AS n
-            FROM trials WHERE status = 'scored' GROUP BY variant
-        ), kin AS (
-            SELECT variant, list(parent ORDER BY position) AS parents FROM parents GROUP BY variant
-        )
-        SELECT v.id, coalesce(kin.parents, []), v.operator, v.title, v.commit,
-               means.mean, coalesce(means.n, 0), means.mean - before.mean
-        FROM family JOIN variants v ON v.id = family.id
-        LEFT JOIN kin ON kin.variant = v.id
-        LEFT JOIN means ON means.variant = v.id
-        LEFT JOIN means before ON before.variant = kin.parents[1]
-        ORDER BY v.id
+        SELECT variant, parents, operator, title, commit, score, trials, effect FROM lineage
+        WHERE variant = $1 OR variant IN (SELECT variant FROM ancestors($1)) ORDER BY variant
         """,
         [variant],
     ).rows
@@ -159,14 +144,23 @@ def _step(row: tuple[object, ...], noise: float | None, way: Direction) -> Step:
     )
 
 
+def unconfirmed(reader: Reader, champion: Story) -> Step | None:
+    """Whoever has a better mean than the champion, but wasn't measured often enough to lead."""
+    best = champion.variant.score
+    if best is None:
+        return None
+    sign = "ASC" if champion.direction is Direction.MINIMISE else "DESC"
+    rows = reader.query(
+        "SELECT variant FROM lineage WHERE score IS NOT NULL "
+        f"ORDER BY score {sign}, variant LIMIT 1"
+    ).rows
+    step = tell(reader, int(rows[0][0])).variant
+    assert step.score is not None
+    leads = champion.direction.better(step.score.mean, best.mean)
+    return step if leads and step.score.trials < best.trials else None
+
+
 def _noise(reader: Reader) -> float | None:
     """Standard deviation of one trial, pooled over the variants with replicates."""
-    [[noise]] = reader.query(
-        """
-        SELECT sqrt(sum(squares) / nullif(sum(freedom), 0)) FROM (
-            SELECT var_pop(score) * count(score) AS squares, count(score) - 1 AS freedom
-            FROM trials WHERE status = 'scored' GROUP BY variant HAVING count(score) > 1
-        )
-        """
-    ).rows
+    [[noise]] = reader.query("SELECT std FROM noise").rows
     return float(noise) if noise is not None else None

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from evo.archive.reading import Reader
 from evo.errors import ArchiveError
-from evo.report.story import Score, Step, Story, resolve, tell
+from evo.report.story import Score, Step, Story, resolve, tell, unconfirmed
 from evo.text import clean_text
 
 
@@ -32,7 +32,14 @@ def print_summary(archive: Path, console: Console) -> None:
         except ArchiveError as error:
             console.print(str(error), highlight=False)
             return
+        contender = unconfirmed(reader, story)
     print_best(story, console)
+    if contender is not None:
+        console.print(
+            f"\nv{contender.variant} scored {contender.score} but hasn't held with a fresh seed "
+            "yet; `evo run` goes on with it",
+            highlight=False,
+        )
     number = story.variant.variant
     console.print("\nnext", style="bold")
     for command, what in (
