@@ -17,7 +17,7 @@ STEPS = 40
 def test_the_baseline_comes_first_and_then_founders_are_drawn_once(strategy: str) -> None:
     world = explore(strategy, STEPS)
     assert world.briefs[0].operator == "baseline"
-    first = [brief for brief in world.briefs[1:5]]
+    first = world.briefs[1:5]
     assert {brief.operator for brief in first} == {"founder"}
     assert len({brief.subject for brief in first}) == PLAN.first_founders
     assert {brief.parents for brief in first} == {(0,)}

@@ -1,0 +1,40 @@
+"""Text from candidates: whatever it holds, nothing of it acts on a terminal."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evo.text import clean_text
+
+
+@given(st.text())
+def test_nothing_hidden_is_left_but_line_feeds_and_tabs(text: str) -> None:
+    for one in clean_text(text):
+        assert one in "\n\t" or unicodedata.category(one) not in ("Cc", "Cf", "Cs", "Co")
+        assert one not in "\u2028\u2029"
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"])))
+def test_ordinary_text_stays_as_it_is(text: str) -> None:
+    assert clean_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("\x1b[2Jred\x1b[0m", "·[2Jred·[0m"),
+        ("one\r\ntwo\rthree", "one\ntwo·three"),
+        ("\u202egnp.exe", "·gnp.exe"),
+        ("bell\x07 null\0 c1\x9b", "bell· null· c1·"),
+        ("tab\there", "tab\there"),
+    ],
+)
+def test_what_would_act_on_a_terminal_becomes_a_dot(text: str, clean: str) -> None:
+    assert clean_text(text) == clean
+
+
+def test_floods_are_cut_and_say_so() -> None:
+    assert clean_text("x" * 50, most_line_characters=10) == "x" * 10 + " [40 characters left out]"
+    assert clean_text("ab\n" * 9, most_characters=4).endswith("[23 characters left out]")
