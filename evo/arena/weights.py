@@ -80,10 +80,10 @@ def unpack(weights: bytes | bytearray, model: Any) -> None:
             f"the weights don't fit what build_model builds: {', '.join(odd[:3])}"
             f"{' …' if len(odd) > 3 else ''} on one side only"
         )
-    for name, tensor in loaded.items():
-        if tensor.shape != wanted[name].shape:
+    for name, place in wanted.items():
+        if loaded[name].shape != place.shape:
             raise ValueError(
-                f"{name} was trained as {tuple(tensor.shape)}, "
-                f"build_model makes {tuple(wanted[name].shape)}"
+                f"{name} was trained as {tuple(loaded[name].shape)}, "
+                f"build_model makes {tuple(place.shape)}"
             )
-        wanted[name].data.copy_(tensor)
+        place.data.copy_(loaded[name])

@@ -52,7 +52,7 @@ def test_a_compiled_model_hands_in_the_names_of_what_it_wraps() -> None:
 
 @pytest.mark.parametrize(
     ("model", "words"),
-    [(nn.Linear(4, 8), "on one side only"), (Tied(width=6), "embed.weight was trained as")],
+    [(nn.Linear(4, 8), "on one side only"), (Tied(width=6), "gain was trained as")],
 )
 def test_weights_of_another_model_are_refused_by_name(model: nn.Module, words: str) -> None:
     with pytest.raises(ValueError, match=words):
