@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
+from enum import EnumType
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -146,13 +147,29 @@ def parse(table: Mapping[str, Any]) -> Settings:
         settings = msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
         text = str(error).replace("`$.", "`tool.evo.").replace(" - at ", ", for ")
-        raise SettingsError(f"a setting has a wrong value: {text}") from error
+        raise SettingsError(f"a setting has a wrong value: {text}{_choices(text)}") from error
     task = settings.task
     if task.recipe is Recipe.COMMAND and not task.command:
         raise SettingsError(
             'a command task needs tool.evo.task.command, for instance "python {editable}"'
         )
     return settings
+
+
+def _choices(text: str) -> str:
+    """What may stand in the place that an error names, if that is one of a few words."""
+    if "Invalid enum value" not in text:
+        return ""
+    *sections, name = text.rsplit("`", 2)[1].removeprefix("tool.evo.").split(".")
+    owner = {"task": TaskSettings, "arena": ArenaSettings}[sections[0]] if sections else Settings
+    kinds = [get_type_hints(owner)[name], *get_args(get_type_hints(owner)[name])]
+    words = [
+        str(word)
+        for kind in kinds
+        for word in (kind if isinstance(kind, EnumType) else get_args(kind))
+        if isinstance(word, str)
+    ]
+    return f"; it can be {', '.join(words)}" if words else ""
 
 
 def _refuse_unknown(table: Any, kind: type[msgspec.Struct], where: str) -> None:

@@ -139,8 +139,9 @@ def read_program(path: Path) -> Program:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else error
         raise SettingsError(
-            f"{path.name} can't be read: {error}; it tells the operators what you want, and "
+            f"{path.name} can't be read: {cause}; it tells the operators what you want, and "
             "`evo init DIR` writes one to start from"
         ) from error
     if not text.strip():
