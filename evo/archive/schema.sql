@@ -187,7 +187,7 @@ CREATE TABLE sessions (
 COMMENT ON TABLE sessions IS 'When an engine worked on this run; no end means that it was killed';
 
 CREATE TABLE events (happened_at TIMESTAMP NOT NULL, kind VARCHAR NOT NULL, text VARCHAR NOT NULL);
-COMMENT ON TABLE events IS 'What happened, in words';
+COMMENT ON TABLE events IS 'What happened beside proposals, trials and promotions, in words';
 
 CREATE TABLE requests (
     id VARCHAR PRIMARY KEY,

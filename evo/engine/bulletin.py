@@ -86,16 +86,19 @@ class Bulletin:
     ) -> None:
         self._rooms, self._counts, self._running, self._clock = rooms, counts, running, clock
         self._began = clock()
+        self._process = heartbeat.this_process()
         self.phase = Phase.STARTING
         self.message = ""
 
     def say(self, kind: str, text: str) -> None:
-        """Notes something that happened, for people."""
-        at = datetime.fromtimestamp(self._clock(), UTC).replace(tzinfo=None)
-        event = Event(at, kind, text)
-        self._rooms.archive.record_event(event)
+        """Notes something that no table of the archive tells, there and for people."""
+        self._rooms.archive.record_event(Event(self._utc(), kind, text))
+        self.log(kind, text)
+
+    def log(self, kind: str, text: str) -> None:
+        """Notes something for people alone: the archive has it in a table of its own."""
         with (self._rooms.folder / heartbeat.LOG).open("a", encoding="utf-8") as log:
-            log.write(f"{at:%Y-%m-%d %H:%M:%S}  {kind:<9} {text}\n")
+            log.write(f"{self._utc():%Y-%m-%d %H:%M:%S}  {kind:<9} {text}\n")
 
     def say_trial(self, trial: Trial, standing: Standing) -> None:
         """Notes how a trial ended."""
@@ -107,7 +110,10 @@ class Bulletin:
             text = f"{self._rooms.task.metric} {score:.4f}  {standing}"
         again = " (again)" if trial.purpose is Purpose.REPLICATE else ""
         title = self._rooms.shelf.title(trial.variant)
-        self.say("trial", f"{trial.id:>4}  v{trial.variant:<4} {text}  {title}{again}")
+        self.log("trial", f"{trial.id:>4}  v{trial.variant:<4} {text}  {title}{again}")
+
+    def _utc(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC).replace(tzinfo=None)
 
     def beat(self, queued: int) -> None:
         """Replaces the heartbeat."""
@@ -115,7 +121,7 @@ class Bulletin:
 
     def _heartbeat(self, now: float, queued: int) -> Heartbeat:
         rooms, counts = self._rooms, self._counts
-        pid, started = heartbeat.this_process()
+        pid, started = self._process
         champion = rooms.search.champion
         return Heartbeat(
             run=rooms.settings.run,

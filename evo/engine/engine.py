@@ -264,7 +264,7 @@ class Engine:
         self._refused_in_a_row = 0 if variant else self._refused_in_a_row + 1
         if variant is None:
             what = proposal.title or f"{proposal.operator} {proposal.subject}".strip()
-            self._bulletin.say("refused", f"{what}: {proposal.outcome}: {proposal.cause}")
+            self._bulletin.log("refused", f"{what}: {proposal.outcome}: {proposal.cause}")
             if self._refused_in_a_row >= MOST_REFUSED_IN_A_ROW and not self._running:
                 self._finish("the operators find nothing new to propose")
             return
@@ -411,7 +411,7 @@ class Engine:
         score = rooms.task.direction.loss(estimate.mean)
         rooms.archive.record_champion(champion, replace(estimate, mean=score), self._utc())
         rooms.population.set_champion(variant.commit, f"champion: {variant.title}")
-        self._bulletin.say(
+        self._bulletin.log(
             "champion", f"variant {champion} leads with {score:.4f}: {variant.title}"
         )
 
