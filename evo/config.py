@@ -96,8 +96,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     confirmations: Count = 2
     """Trials, each with a fresh seed, that a challenger and the champion need before one of them
     can be called better."""
-    proposals_ahead: Count = 2
-    """Proposals held ready for each slot, so that no slot waits for one."""
+    proposals_ahead: Annotated[int, Meta(ge=0)] = 2
+    """Proposals held ready for each slot, so that no slot waits for one. 0 asks only when a slot
+    is free: with one slot and scores without noise, a search then repeats itself exactly."""
     program: str = "program.md"
     """The human's instructions to the operators."""
     population_folder: str = "population"

@@ -6,8 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from evo.archive.reading import Reader
+from evo.config import load
+from evo.engine.assembly import assemble
+from evo.engine.engine import Engine
 from evo.patch import diff
 
 SCRIPT = """import time
@@ -54,12 +61,14 @@ def make_project(
     return folder
 
 
-def evo(project: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def evo(
+    project: Path, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs a command of evo in a project, as a user would, with its output in pipes."""
     done = subprocess.run(
         [sys.executable, "-m", "evo", *arguments],
         cwd=project,
-        env=os.environ | {"COLUMNS": "80"},
+        env=os.environ | {"COLUMNS": "80"} | dict(variables or {}),
         capture_output=True,
         text=True,
         timeout=240,
@@ -86,3 +95,37 @@ def start_engine(project: Path, **overrides: object) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def assembled(project: Path, **overrides: object) -> Engine:
+    """An engine of a project, in this process; its settings are given with underscores for dots."""
+    settings = load(project, {name.replace("__", "."): value for name, value in overrides.items()})
+    return assemble(
+        project=project,
+        settings=settings,
+        folder=project / "population" / settings.run,
+        archive_folder=project / "archive" / settings.run,
+        baseline=(project / settings.task.editable).read_text(),
+    )
+
+
+def rows(project: Path, query: str, run: str = "main") -> list[tuple[Any, ...]]:
+    """Rows of the published archive, read in this process."""
+    with Reader.open(project / "archive" / run / "archive.duckdb") as reader:
+        return list(reader.query(query).rows)
+
+
+def git(project: Path, *arguments: str, run: str = "main") -> str:
+    """What git says of a run's variants."""
+    repository = project / "population" / run / "variants.git"
+    return subprocess.run(
+        ["git", "-C", str(repository), *arguments], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    """Looks again and again until something is so."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.02)

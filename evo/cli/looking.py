@@ -22,8 +22,8 @@ from evo.cli import place
 from evo.cli.watching import duration, progress_words
 from evo.config import Settings
 from evo.engine import heartbeat
-from evo.engine.assembly import REPOSITORY
 from evo.engine.heartbeat import Heartbeat, Phase
+from evo.engine.layout import PUBLISHED, REPOSITORY
 from evo.errors import EvoError
 from evo.patch import diff
 from evo.population.population import Population
@@ -62,7 +62,7 @@ def status_command(run_name: str | None, as_json: bool) -> None:
             no_wrap=True,
             overflow="ellipsis",
         )
-    archive = place.archive_folder(settings) / "archive.duckdb"
+    archive = place.archive_folder(settings) / PUBLISHED
     if archive.exists():
         print_summary(archive, console)
 

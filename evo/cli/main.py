@@ -94,10 +94,13 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """Runs a command; what evo can explain becomes one line and exit code 2."""
     try:
-        return cli(args=arguments, prog_name="evo")
+        return cli(args=arguments, prog_name="evo", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except EvoError as error:
         click.echo(f"error: {error}", err=True)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         click.echo("\ninterrupted; a running engine goes on: `evo status`, `evo stop`", err=True)
         sys.exit(130)
     except OSError as error:

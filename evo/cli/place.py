@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evo.config import Settings, load
+from evo.engine.layout import PUBLISHED
 from evo.errors import ArchiveError, SettingsError
 
 
@@ -45,12 +46,11 @@ def published_archive(run: str | None) -> Path:
         ArchiveError: There is none yet.
     """
     settings = settings_for(run)
-    path = archive_folder(settings) / "archive.duckdb"
+    path = archive_folder(settings) / PUBLISHED
     if path.exists():
         return path
     others = sorted(
-        found.parent.name
-        for found in (project() / settings.archive_folder).glob("*/archive.duckdb")
+        found.parent.name for found in (project() / settings.archive_folder).glob(f"*/{PUBLISHED}")
     )
     advice = f"there is {', '.join(others)} (--run NAME)" if others else "start one with `evo run`"
     raise ArchiveError(f"the run {settings.run} has no archive here; {advice}")

@@ -10,7 +10,7 @@ import click
 
 import evo
 from evo.cli import place
-from evo.engine.assembly import FOUNDERS
+from evo.engine.layout import FOUNDERS
 from evo.errors import EvoError, PatchError, SettingsError
 from evo.nouns import Recipe
 from evo.operators.screening import screen

@@ -19,6 +19,7 @@ from evo.engine import heartbeat, inbox
 from evo.engine.heartbeat import Heartbeat, Phase
 from evo.errors import EvoError, RunHeldError
 from evo.nouns import Recipe
+from evo.text import clean_text
 
 START_SECONDS = 60.0
 OUTPUT = "engine.out"
@@ -138,7 +139,7 @@ def enqueue_command(file: Path, title: str | None, run_name: str | None) -> None
     except UnicodeDecodeError as error:
         raise EvoError(f"{file} isn't text: {error}") from error
     folder = place.run_folder(place.settings_for(run_name))
-    inbox.ask(folder, inbox.Verb.ENQUEUE, title=title or "", text=text)
+    inbox.ask(folder, inbox.Verb.ENQUEUE, title=clean_text(title or ""), text=text)
     running = heartbeat.alive(heartbeat.read(folder))
     click.echo("queued" if running else "kept for the next `evo run`")
 

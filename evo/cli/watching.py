@@ -65,7 +65,7 @@ def watch(run_folder: Path, *, plain: bool, console: Console, events: EventTail)
     The first Ctrl-C has the running trials finished, the second stops now, the third leaves.
     """
     show = _PlainView(console) if plain else _LiveView(console)
-    asked = 0
+    beat, asked = heartbeat.read(run_folder), 0
     with show:
         while True:
             try:

@@ -21,8 +21,9 @@ from evo.config import Settings
 from evo.engine.bulletin import Rooms
 from evo.engine.desk import Desk, Rehearsal
 from evo.engine.engine import Engine
+from evo.engine.layout import DATABASE, FOUNDERS, PUBLISHED, REPOSITORY
 from evo.engine.shelf import PopulationShelf
-from evo.errors import PopulationError, SettingsError
+from evo.errors import PatchError, PopulationError, SettingsError
 from evo.executors.local import LocalExecutor
 from evo.nouns import Program, Recipe, Task
 from evo.operators.ablation import Ablate
@@ -36,8 +37,6 @@ from evo.patch import FounderPatch, read_founder
 from evo.population.population import Population
 from evo.search.evolution import Plan
 from evo.search.rivals import STRATEGIES
-
-DATABASE, REPOSITORY, FOUNDERS = "run.duckdb", "variants.git", "founders"
 
 
 def assemble(
@@ -77,7 +76,7 @@ def assemble(
         begin(archive, settings, profile)
         archive.record_program(program, _now())
         population = open_population(folder / REPOSITORY, settings.task.editable, archive)
-        founders = read_founders(project / settings.population_folder / FOUNDERS)
+        founders, warnings = read_founders(project / settings.population_folder / FOUNDERS)
         shelf = PopulationShelf(population, founders)
         rooms = Rooms(
             folder=folder,
@@ -85,13 +84,14 @@ def assemble(
             settings=settings,
             task=profile.task,
             archive=archive,
-            publisher=Publisher(archive, archive_folder / "archive.duckdb"),
+            publisher=Publisher(archive, archive_folder / PUBLISHED),
             population=population,
             search=STRATEGIES[settings.strategy](plan(settings, profile.task, founders)),
             shelf=shelf,
             baseline=baseline,
             program_sha=program.sha,
             known={},
+            warnings=warnings,
         )
     except BaseException:
         archive.close()
@@ -149,12 +149,15 @@ def read_program(path: Path) -> Program:
     return Program(text, hashlib.sha256(text.encode()).hexdigest())
 
 
-def read_founders(folder: Path) -> dict[str, FounderPatch]:
-    """The gene pool: every patch in a folder, by file name; an empty one if there is none."""
-    return {
-        path.stem: read_founder(path.stem, path.read_text("utf-8"))
-        for path in sorted(folder.glob("*.patch"))
-    }
+def read_founders(folder: Path) -> tuple[dict[str, FounderPatch], list[str]]:
+    """The gene pool: every patch in a folder by file name, and why others were passed over."""
+    founders, warnings = dict[str, FounderPatch](), list[str]()
+    for path in sorted(folder.glob("*.patch")):
+        try:
+            founders[path.stem] = read_founder(path.stem, path.read_text("utf-8"))
+        except (PatchError, OSError, UnicodeDecodeError) as error:
+            warnings.append(f"founder {path.name} is passed over: {error}")
+    return founders, warnings
 
 
 def data_folder_of(settings: Settings) -> str:

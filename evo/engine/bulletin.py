@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from evo.engine.shelf import PopulationShelf
 from evo.nouns import CurvePoint, Event, Outcome, Proposal, Purpose, Standing, Task, Trial
 from evo.population.population import Population
 from evo.search.search import Search
+from evo.text import clean_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Rooms:
     program_sha: str
     known: dict[str, int]
     """Variants by fingerprint."""
+    warnings: Sequence[str] = ()
+    """What was passed over when these were put together."""
 
 
 @dataclass(slots=True)
@@ -97,8 +100,9 @@ class Bulletin:
 
     def log(self, kind: str, text: str) -> None:
         """Notes something for people alone: the archive has it in a table of its own."""
+        line = clean_text(" ".join(text.splitlines()))
         with (self._rooms.folder / heartbeat.LOG).open("a", encoding="utf-8") as log:
-            log.write(f"{self._utc():%Y-%m-%d %H:%M:%S}  {kind:<9} {text}\n")
+            log.write(f"{self._utc():%Y-%m-%d %H:%M:%S}  {kind:<9} {line}\n")
 
     def say_trial(self, trial: Trial, standing: Standing) -> None:
         """Notes how a trial ended."""
@@ -116,8 +120,13 @@ class Bulletin:
         return datetime.fromtimestamp(self._clock(), UTC).replace(tzinfo=None)
 
     def beat(self, queued: int) -> None:
-        """Replaces the heartbeat."""
-        heartbeat.write(self._rooms.folder, self._heartbeat(self._clock(), queued))
+        """Replaces the heartbeat.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        write = heartbeat.write_last if self.phase.over else heartbeat.write
+        write(self._rooms.folder, self._heartbeat(self._clock(), queued))
 
     def _heartbeat(self, now: float, queued: int) -> Heartbeat:
         rooms, counts = self._rooms, self._counts
@@ -141,11 +150,14 @@ class Bulletin:
             baseline=self._score(0) if champion is not None else None,
             best=self._score(champion),
             champion=champion,
-            champion_title=rooms.shelf.title(champion) if champion is not None else "",
+            champion_title=self._title(champion) if champion is not None else "",
             seconds=now - self._began,
             seconds_left=self._seconds_left(now),
             running=tuple(self._show(running) for running in self._running.values()),
         )
+
+    def _title(self, variant: int) -> str:
+        return clean_text(self._rooms.shelf.title(variant))
 
     def _score(self, variant: int | None) -> float | None:
         estimate = None if variant is None else self._rooms.search.estimate(variant)
@@ -157,7 +169,7 @@ class Bulletin:
         return RunningTrial(
             trial=trial.id,
             variant=trial.variant,
-            title=self._rooms.shelf.title(trial.variant),
+            title=self._title(trial.variant),
             share=min(elapsed / trial.budget_seconds, 1.0),
             loss=point.loss if point else None,
             elapsed_seconds=elapsed,

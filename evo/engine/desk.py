@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from evo.arena.referee_process import RefereeProcess
-from evo.arena.worker import Answer, Check, Checked, Setup
+from evo.arena.worker import Answer, Check, Checked, Failed, Setup
 from evo.errors import ArenaError
 from evo.nouns import Brief, Outcome, Proposal, Recipe
 from evo.operators.operator import Operator, Shelf
@@ -31,6 +31,7 @@ class Rehearsal:
         self._setup = setup
         self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._referee: RefereeProcess | None = None
+        self._closed = False
         self._lock = threading.Lock()
 
     def check(self, source: str) -> str:
@@ -45,6 +46,9 @@ class Rehearsal:
                 if self._referee is None:
                     self._answers = queue.SimpleQueue()
                     self._referee = RefereeProcess(self._setup, self._answers.put)
+                if self._closed:
+                    self._referee.close()
+                    raise ArenaError("preflight is over")
                 self._referee.request(Check(source))
                 answer = self._answers.get()
                 if isinstance(answer, Checked):
@@ -55,9 +59,13 @@ class Rehearsal:
             raise ArenaError(f"preflight can't run: {cause}")
 
     def close(self) -> None:
-        # Without the lock: a rehearsal that runs ends with its referee.
+        """Ends the referee, and with it a rehearsal that runs."""
+        self._closed = True
+        # Without the lock, which a rehearsal holds while it waits for an answer. A referee that
+        # had to be killed gives none.
         if self._referee is not None:
             self._referee.close()
+            self._answers.put(Failed("preflight is over"))
 
 
 class Desk:

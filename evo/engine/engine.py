@@ -13,14 +13,16 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from evo.engine import inbox
 from evo.engine.bulletin import Bulletin, Counts, Rooms, Running
 from evo.engine.desk import Desk
 from evo.engine.heartbeat import Phase
+from evo.engine.layout import BUNDLE
 from evo.errors import EvoError
 from evo.executors.executor import Executor, TrialEvent, TrialLost, TrialMeasured, TrialProgress
 from evo.nouns import (
@@ -79,12 +81,15 @@ class Engine:
         self._running: dict[int, Running] = {}
         self._asked: set[int] = set()
         self._submitted: deque[str] = deque()
+        self._letters: dict[str, Path] = {}  # what people handed in and isn't answered, by id
+        self._answered: set[str] = set()
         self._trials_of: dict[int, int] = {}  # trials by variant, that are scored or to come
         self._counts = Counts()
         self._bulletin = Bulletin(rooms, self._counts, self._running, clock)
         self._now_at_once = False
         self._lost_in_a_row = 0
         self._refused_in_a_row = 0
+        self._said_of_publishing: str | None = None
         self._next_beat = self._next_bundle = 0.0
         self._began = clock()
 
@@ -111,6 +116,9 @@ class Engine:
         except StopError as error:
             self._fail(str(error))
             self._bulletin.say("failed", str(error))
+        except OSError as error:
+            self._fail(f"{error}; what is finished is safe: mend that and start again")
+            raise EvoError(self._bulletin.message) from error
         except Exception as error:
             self._fail(str(error) if isinstance(error, EvoError) else f"bug: {error!r}")
             raise
@@ -161,8 +169,11 @@ class Engine:
         ids = rooms.archive.next_ids()
         self._counts.begin_at(ids.proposal, ids.variant, ids.trial)
         by_proposal = {variant.proposal: variant for variant in rooms.archive.variants()}
+        baseline = None
         for record in rooms.archive.history():
             self._replay(record, by_proposal)
+            if isinstance(record, Trial) and record.variant == 0:
+                baseline = record
         for trial in rooms.archive.unfinished_trials():
             self._enqueue(replace(trial, measurement=None, started_at=None))
         champion = rooms.search.champion
@@ -171,6 +182,17 @@ class Engine:
         if rooms.known:
             again = f", {len(self._queue)} trials to run again" if self._queue else ""
             self._bulletin.say("resumed", f"{len(rooms.known)} variants are known{again}")
+            if fingerprint(rooms.baseline) not in rooms.known:
+                name = rooms.task.editable
+                self._bulletin.say(
+                    "note",
+                    f"{name} has changed since this run began, which goes on from what it was: "
+                    f"`evo enqueue {name}` has it tried here, --run NAME begins with it",
+                )
+        for warning in rooms.warnings:
+            self._bulletin.say("note", warning)
+        if baseline is not None:
+            self._check_baseline(baseline)
 
     def _replay(self, record: Proposal | Trial, variants: dict[int, Variant]) -> None:
         search = self._rooms.search
@@ -181,20 +203,30 @@ class Engine:
             return
         search.tell(record)
         self._counts.note(record)
+        if record.operator == HUMAN:
+            self._answered.add(record.subject)
         if record.id in variants:
             search.tell(variants[record.id])
 
     def _close(self) -> None:
-        rooms, how = self._rooms, self._bulletin.message
-        # Last in, first out; each is done, whatever becomes of the others (the disk may be full).
-        with ExitStack() as closing:
-            closing.callback(rooms.archive.close)
-            closing.callback(rooms.publisher.close)
-            closing.callback(lambda: self._bulletin.beat(len(self._queue)))
-            closing.callback(self._publish)
-            closing.callback(lambda: rooms.archive.end_session(self._utc(), how))
-            closing.callback(self._executor.close)
-            closing.callback(self._desk.close)
+        """Gives everything back, and only then says so: the run is free when it is over."""
+        rooms, bulletin = self._rooms, self._bulletin
+        try:
+            # Last in, first out; each is done, whatever becomes of the others.
+            with ExitStack() as closing:
+                closing.callback(rooms.archive.close)
+                closing.callback(rooms.publisher.close)
+                closing.callback(self._publish)
+                closing.callback(lambda: rooms.archive.end_session(self._utc(), bulletin.message))
+                closing.callback(self._executor.close)
+                closing.callback(self._desk.close)
+        except (EvoError, OSError) as error:
+            if bulletin.phase is not Phase.FAILED:  # else it is what came of the first cause
+                self._fail(str(error))
+                raise
+        finally:
+            with suppress(OSError):
+                bulletin.beat(len(self._queue))
 
     def _publish(self) -> None:
         self._bundle(at_once=True)
@@ -207,10 +239,12 @@ class Engine:
         if self._bulletin.phase is not Phase.SEARCHING:
             return
         rooms, limit = self._rooms, self._rooms.settings.trials
-        ahead = self._slots * rooms.settings.proposals_ahead
+        if self._refused_in_a_row >= MOST_REFUSED_IN_A_ROW and self._running:
+            return  # until a trial says something new
+        ahead = self._slots * rooms.settings.proposals_ahead or self._slots - len(self._running)
         if limit is not None:
             ahead = min(ahead, limit - self._counts.finished - len(self._running))
-        while len(self._asked) + len(self._queue) < ahead or self._submitted:
+        while len(self._asked) + len(self._queue) < ahead or self._has_submission():
             brief = self._next_brief()
             if brief is None:
                 idle = not (self._asked or self._queue or self._running)
@@ -226,7 +260,8 @@ class Engine:
     def _next_brief(self) -> Brief | None:
         search, number = self._rooms.search, self._counts.next_brief
         chance = random.Random(f"{self._rooms.settings.seed}:brief:{number}")
-        if self._submitted and search.champion is not None:
+        if self._has_submission():
+            assert search.champion is not None
             name = self._submitted.popleft()
             brief: Brief | None = Brief(number, HUMAN, (search.champion,), name)
         else:
@@ -234,6 +269,9 @@ class Engine:
         if brief is not None:
             self._counts.next_brief += 1
         return brief
+
+    def _has_submission(self) -> bool:
+        return bool(self._submitted) and self._rooms.search.champion is not None
 
     def _baseline(self, brief: Brief) -> tuple[Proposal, str]:
         proposal = Proposal(
@@ -261,11 +299,14 @@ class Engine:
         rooms.archive.record_proposal(proposal, variant, self._utc())
         self._counts.note(proposal)
         rooms.search.tell(proposal)
+        if letter := self._letters.pop(proposal.subject, None):
+            letter.unlink(missing_ok=True)
         self._refused_in_a_row = 0 if variant else self._refused_in_a_row + 1
         if variant is None:
             what = proposal.title or f"{proposal.operator} {proposal.subject}".strip()
             self._bulletin.log("refused", f"{what}: {proposal.outcome}: {proposal.cause}")
-            if self._refused_in_a_row >= MOST_REFUSED_IN_A_ROW and not self._running:
+            idle = not (self._running or self._queue)
+            if self._refused_in_a_row >= MOST_REFUSED_IN_A_ROW and idle:
                 self._finish("the operators find nothing new to propose")
             return
         assert proposal.source is not None
@@ -361,7 +402,7 @@ class Engine:
         rooms, running = self._rooms, self._running.pop(number, None)
         if running is None:
             return
-        self._lost_in_a_row = 0
+        self._lost_in_a_row = self._refused_in_a_row = 0
         trial = replace(running.trial, measurement=measurement, finished_at=self._utc())
         before = rooms.search.champion
         standing = rooms.search.tell(trial)
@@ -374,13 +415,26 @@ class Engine:
         self._bulletin.say_trial(trial, standing)
         if rooms.search.champion != before:
             self._crown()
-        if trial.variant == 0 and measurement.score is None and rooms.search.champion is None:
-            raise StopError(
-                f"the baseline doesn't train: {measurement.cause}; mend {rooms.task.editable} and "
-                f"start another run with --run NAME (its output: evo log 0)"
-            )
+        self._check_baseline(trial)
+        if rooms.publisher.last_error not in (None, self._said_of_publishing):
+            self._said_of_publishing = rooms.publisher.last_error
+            self._bulletin.say("note", f"{self._said_of_publishing}; what it tells grows old")
         rooms.publisher.request()
         self._bundle()
+
+    def _check_baseline(self, trial: Trial) -> None:
+        """A search has nothing to begin with if the baseline has no score.
+
+        Raises:
+            StopError: This was its trial, and there is none.
+        """
+        if trial.variant == 0 and trial.score is None and self._rooms.search.champion is None:
+            assert trial.measurement is not None
+            raise StopError(
+                f"the baseline has no score: {trial.measurement.cause}; mend "
+                f"{self._rooms.task.editable} and start another run with --run NAME (its output: "
+                "evo log 0)"
+            )
 
     def _take_loss(self, event: TrialLost) -> None:
         running = self._running.pop(event.trial, None)
@@ -398,6 +452,11 @@ class Engine:
         if trial.attempt < MOST_ATTEMPTS:
             self._enqueue(replace(trial, attempt=trial.attempt + 1, started_at=None), front=True)
             return
+        if trial.variant == 0 and self._rooms.search.champion is None:
+            raise StopError(
+                f"the baseline couldn't be run: {event.cause}; mend that and start again: it is "
+                "still queued"
+            )
         measurement = Measurement(Status.INFRASTRUCTURE, cause=event.cause)
         trial = replace(trial, measurement=measurement, finished_at=self._utc())
         standing = self._rooms.search.tell(trial)
@@ -419,6 +478,8 @@ class Engine:
 
     def _take_requests(self) -> None:
         for path, request in inbox.take(self._rooms.folder):
+            if request is not None and request.id in self._letters:
+                continue
             if request is None:
                 self._bulletin.say("request", f"{path.name} makes no sense and is dropped")
             else:
@@ -431,15 +492,22 @@ class Engine:
                     done_at=self._utc(),
                     outcome=self._obey(request),
                 )
+                if request.id in self._submitted:  # its file stays until its proposal is recorded
+                    self._letters[request.id] = path
+                    continue
             path.unlink(missing_ok=True)
 
     def _obey(self, request: inbox.Request) -> str:
         if request.verb is inbox.Verb.STOP:
+            if request.at < self._began:
+                return "meant an engine that has ended"
             self._now_at_once = self._now_at_once or request.arguments.get("how") == "now"
             if self._bulletin.phase is Phase.SEARCHING:
                 self._finish(f"{request.who} asked for it")
                 self._bulletin.say("stopping", f"{len(self._running)} running trials are awaited")
             return "stopping"
+        if request.id in self._answered:
+            return "proposed already"
         self._rooms.shelf.submit(
             request.id, request.arguments.get("title", ""), request.arguments.get("text", "")
         )
@@ -453,7 +521,7 @@ class Engine:
         now = self._clock()
         if (at_once or now >= self._next_bundle) and self._rooms.known:
             self._next_bundle = now + BUNDLE_SECONDS
-            self._rooms.population.bundle(self._rooms.archive_folder / "variants.bundle")
+            self._rooms.population.bundle(self._rooms.archive_folder / BUNDLE)
 
     def _utc(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC).replace(tzinfo=None)

@@ -90,10 +90,29 @@ def process_start(pid: int) -> float:
 
 
 def write(folder: Path, heartbeat: Heartbeat) -> None:
-    """Replaces the heartbeat; a reader sees the old one or the new one, never a part."""
+    """Replaces the heartbeat; a reader sees the old one or the new one, never a part.
+
+    Raises:
+        OSError: It can't be written.
+    """
     beside = folder / f".{FILE}.tmp"
     beside.write_bytes(msgspec.json.encode(heartbeat))
     beside.replace(folder / FILE)
+
+
+def write_last(folder: Path, heartbeat: Heartbeat) -> None:
+    """Writes the heartbeat of an engine that ends, over the old one where the disk is full.
+
+    Raises:
+        OSError: Not even that can be done.
+    """
+    try:
+        write(folder, heartbeat)
+    except OSError:
+        (folder / f".{FILE}.tmp").unlink(missing_ok=True)
+        with (folder / FILE).open("r+b") as file:  # its blocks are there already
+            file.write(msgspec.json.encode(heartbeat))
+            file.truncate()
 
 
 def read(folder: Path) -> Heartbeat | None:

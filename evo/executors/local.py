@@ -50,7 +50,9 @@ class LocalExecutor:
             except ArenaError:
                 slot.trial = None
                 raise
-            slot.referee = referee
+            with self._lock:
+                # One that has ended has told so already, and would never answer again.
+                slot.referee = None if referee.ended else referee
         referee.request(Measure(source, seed, log))
 
     def abort(self, trial: int) -> None:

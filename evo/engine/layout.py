@@ -1,0 +1,12 @@
+"""What lies where in a run's folder, for those who only look."""
+
+DATABASE = "run.duckdb"
+"""In population/RUN; the engine alone opens it."""
+REPOSITORY = "variants.git"
+"""In population/RUN."""
+FOUNDERS = "founders"
+"""In population/: the gene pool of every run."""
+PUBLISHED = "archive.duckdb"
+"""In archive/RUN; anybody may open it at any time."""
+BUNDLE = "variants.bundle"
+"""In archive/RUN."""

@@ -1,0 +1,71 @@
+"""From `evo init` to a search over a model that really trains, and the same file by itself."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.projects import evo, rows
+from tests.scripts import BIGRAM
+
+SETTINGS = """[tool.evo]
+slots = 1
+founders = 0
+
+[tool.evo.task]
+budget_seconds = 1
+
+[tool.evo.arena]
+sequence_len = 32
+score_tokens = 2048
+device = "cpu"
+"""
+
+
+@pytest.fixture(scope="module")
+def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Where the embedded text is prepared, once."""
+    return {"EVO_DATA_DIR": str(tmp_path_factory.mktemp("data"))}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A fresh project with a model that trains in a second, and an empty gene pool."""
+    evo(tmp_path, "init", "mine")
+    mine = tmp_path / "mine"
+    (mine / "train.py").write_text(BIGRAM)
+    (mine / "pyproject.toml").write_text(SETTINGS)
+    for patch in (mine / "population" / "founders").iterdir():
+        patch.unlink()
+    return mine
+
+
+@pytest.mark.torch
+def test_a_fresh_project_searches_and_its_train_py_runs_by_itself(
+    project: Path, variables: dict[str, str]
+) -> None:
+    said = evo(project, "run", "--trials", "3", "--plain", variables=variables).stdout
+    assert "3 trials, 3 with a score" in said
+    assert "self-reported" not in said
+    found = rows(
+        project,
+        "SELECT val_bpb = score, split, steps > 0, tokens > 0, (SELECT count(*) FROM curves "
+        "WHERE trial = trials.id) > 0 FROM trials WHERE seq IS NOT NULL",
+    )
+    assert found == [(True, "search", True, True, True)] * 3
+
+    done = subprocess.run(
+        [sys.executable, "train.py", "--budget", "1", "--json"],
+        cwd=project,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    alone = json.loads(done.stdout)
+    [(first,)] = rows(project, "SELECT score FROM trials ORDER BY id LIMIT 1")
+    assert alone["val_bpb"] == pytest.approx(first, rel=0.2)
