@@ -16,13 +16,13 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
-from evo.engine import inbox
 from evo.engine.bulletin import Bulletin, Counts, Rooms, Running
 from evo.engine.desk import Desk
 from evo.engine.heartbeat import Phase
+from evo.engine.inbox import Request
 from evo.engine.layout import BUNDLE
+from evo.engine.reception import HUMAN, Reception
 from evo.errors import EvoError
 from evo.executors.executor import Executor, TrialEvent, TrialLost, TrialMeasured, TrialProgress
 from evo.nouns import (
@@ -48,7 +48,6 @@ MOST_REFUSED_IN_A_ROW = 200
 """Proposals refused with none accepted in between, before the engine calls the search exhausted."""
 BUNDLE_SECONDS = 600.0
 """The git bundle beside the published archive is renewed so often, and at the end."""
-HUMAN = "human"
 
 
 class StopError(EvoError):
@@ -80,12 +79,10 @@ class Engine:
         self._queue: deque[Trial] = deque()
         self._running: dict[int, Running] = {}
         self._asked: set[int] = set()
-        self._submitted: deque[str] = deque()
-        self._letters: dict[str, Path] = {}  # what people handed in and isn't answered, by id
-        self._answered: set[str] = set()
         self._trials_of: dict[int, int] = {}  # trials by variant, that are scored or to come
         self._counts = Counts()
         self._bulletin = Bulletin(rooms, self._counts, self._running, clock)
+        self._reception = Reception(rooms, self._bulletin, clock, self._obey_stop)
         self._now_at_once = False
         self._lost_in_a_row = 0
         self._refused_in_a_row = 0
@@ -105,7 +102,7 @@ class Engine:
             self._open()
             self._bulletin.phase = Phase.SEARCHING
             while not self._is_done():
-                self._take_requests()
+                self._reception.take()
                 self._ask()
                 self._start_trials()
                 if self._clock() >= self._next_beat:
@@ -203,8 +200,7 @@ class Engine:
             return
         search.tell(record)
         self._counts.note(record)
-        if record.operator == HUMAN:
-            self._answered.add(record.subject)
+        self._reception.answered(record)
         if record.id in variants:
             search.tell(variants[record.id])
 
@@ -244,7 +240,7 @@ class Engine:
         ahead = self._slots * rooms.settings.proposals_ahead or self._slots - len(self._running)
         if limit is not None:
             ahead = min(ahead, limit - self._counts.finished - len(self._running))
-        while len(self._asked) + len(self._queue) < ahead or self._has_submission():
+        while len(self._asked) + len(self._queue) < ahead or self._can_try_idea():
             brief = self._next_brief()
             if brief is None:
                 idle = not (self._asked or self._queue or self._running)
@@ -260,18 +256,18 @@ class Engine:
     def _next_brief(self) -> Brief | None:
         search, number = self._rooms.search, self._counts.next_brief
         chance = random.Random(f"{self._rooms.settings.seed}:brief:{number}")
-        if self._has_submission():
+        brief: Brief | None
+        if self._can_try_idea():
             assert search.champion is not None
-            name = self._submitted.popleft()
-            brief: Brief | None = Brief(number, HUMAN, (search.champion,), name)
+            brief = Brief(number, HUMAN, (search.champion,), self._reception.next_idea())
         else:
             brief = search.ask(number, chance)
         if brief is not None:
             self._counts.next_brief += 1
         return brief
 
-    def _has_submission(self) -> bool:
-        return bool(self._submitted) and self._rooms.search.champion is not None
+    def _can_try_idea(self) -> bool:
+        return self._reception.has_idea and self._rooms.search.champion is not None
 
     def _baseline(self, brief: Brief) -> tuple[Proposal, str]:
         proposal = Proposal(
@@ -299,8 +295,7 @@ class Engine:
         rooms.archive.record_proposal(proposal, variant, self._utc())
         self._counts.note(proposal)
         rooms.search.tell(proposal)
-        if letter := self._letters.pop(proposal.subject, None):
-            letter.unlink(missing_ok=True)
+        self._reception.answered(proposal)
         self._refused_in_a_row = 0 if variant else self._refused_in_a_row + 1
         if variant is None:
             what = proposal.title or f"{proposal.operator} {proposal.subject}".strip()
@@ -476,44 +471,11 @@ class Engine:
 
     # People
 
-    def _take_requests(self) -> None:
-        for path, request in inbox.take(self._rooms.folder):
-            if request is not None and request.id in self._letters:
-                continue
-            if request is None:
-                self._bulletin.say("request", f"{path.name} makes no sense and is dropped")
-            else:
-                self._rooms.archive.record_request(
-                    id=request.id,
-                    verb=str(request.verb),
-                    arguments=request.arguments,
-                    who=request.who,
-                    asked_at=datetime.fromtimestamp(request.at, UTC).replace(tzinfo=None),
-                    done_at=self._utc(),
-                    outcome=self._obey(request),
-                )
-                if request.id in self._submitted:  # its file stays until its proposal is recorded
-                    self._letters[request.id] = path
-                    continue
-            path.unlink(missing_ok=True)
-
-    def _obey(self, request: inbox.Request) -> str:
-        if request.verb is inbox.Verb.STOP:
-            if request.at < self._began:
-                return "meant an engine that has ended"
-            self._now_at_once = self._now_at_once or request.arguments.get("how") == "now"
-            if self._bulletin.phase is Phase.SEARCHING:
-                self._finish(f"{request.who} asked for it")
-                self._bulletin.say("stopping", f"{len(self._running)} running trials are awaited")
-            return "stopping"
-        if request.id in self._answered:
-            return "proposed already"
-        self._rooms.shelf.submit(
-            request.id, request.arguments.get("title", ""), request.arguments.get("text", "")
-        )
-        self._submitted.append(request.id)
-        self._bulletin.say("enqueued", request.arguments.get("title", "") or request.id)
-        return "queued"
+    def _obey_stop(self, request: Request) -> None:
+        self._now_at_once = self._now_at_once or request.arguments.get("how") == "now"
+        if self._bulletin.phase is Phase.SEARCHING:
+            self._finish(f"{request.who} asked for it")
+            self._bulletin.say("stopping", f"{len(self._running)} running trials are awaited")
 
     # Upkeep
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,7 +97,6 @@ def test_a_program_that_is_none(project: Path, text: bytes | None, words: str) -
     [
         (("--budget", "0"), "task.budget_seconds"),
         (("--trials", "0"), "tool.evo.trials"),
-        (("--slots", "-1"), "tool.evo.slots"),
         (("--strategy", "magic"), "it can be population, greedy, random"),
         (("--run", "../elsewhere"), "tool.evo.run"),
     ],
@@ -153,12 +153,11 @@ def damage(path: Path, how: str) -> None:
     path.write_bytes({
         "garbage": b"not a database" * 4000,
         "half": data[: len(data) // 2],
-        "empty header": bytes(4096) + data[4096:],
         "short": data[:100],
     }[how])  # fmt: skip
 
 
-@pytest.mark.parametrize("how", ["garbage", "half", "empty header", "short"])
+@pytest.mark.parametrize("how", ["garbage", "half", "short"])
 def test_a_damaged_archive_is_told_and_mended_by_the_published_copy(begun: Path, how: str) -> None:
     damage(begun / DATABASE, how)
     before = (begun / DATABASE).read_bytes()
@@ -214,13 +213,31 @@ def test_a_repository_with_a_missing_object_is_told_with_what_to_do(begun: Path)
     run(begun, 1)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_can_not_be_written(project: Path) -> None:
-    (project / "population").chmod(0o500)
-    try:
-        assert "Permission denied" in complaint(project, "run", "--plain", "--trials", "1")
-    finally:
-        (project / "population").chmod(0o700)
+PLAIN = (
+    ["setpriv", "--bounding-set=-dac_override,-dac_read_search",
+     "--inh-caps=-dac_override,-dac_read_search"]
+    if os.geteuid() == 0
+    else []
+)  # fmt: skip
+"""Before a command: root without its right to write anywhere."""
+
+
+@pytest.mark.skipif(bool(PLAIN) and shutil.which("setpriv") is None, reason="root may do anything")
+@pytest.mark.parametrize("folder", ["population", "population/main", "archive/main"])
+def test_a_folder_that_can_not_be_written(begun: Path, folder: str) -> None:
+    (begun / folder).chmod(0o500)
+    words = [*PLAIN, sys.executable, "-m", "evo", "run", "--plain", "--trials", "1"]
+    if folder == "population":
+        words += ["--run", "other"]
+    done = subprocess.run(words, cwd=begun, capture_output=True, text=True, check=False)
+    (begun / folder).chmod(0o700)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Permission denied" in done.stderr
+    assert done.stderr.count("\n") == 1
+    run(begun, 1)
+    [(count, different)] = rows(begun, "SELECT count(seq), count(DISTINCT seq) FROM trials")
+    assert count == different >= 5
 
 
 def test_a_file_where_a_folder_should_be(project: Path) -> None:

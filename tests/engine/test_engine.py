@@ -163,7 +163,6 @@ def test_a_second_session_goes_on_with_the_next_ids(tmp_path: Path) -> None:
     [
         ({"task__budget_seconds": 7.0}, "begun with budget_seconds 20.0, not 7.0"),
         ({"task__direction": "maximise"}, "begun with direction minimise, not maximise"),
-        ({"task__metric": "points"}, "begun with metric score, not points"),
     ],
 )
 def test_what_would_make_scores_incomparable_is_refused(

@@ -1,7 +1,6 @@
 """The shelf: sources and kinship, read by operators while the engine goes on writing."""
 
 import threading
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo.nouns import Brief, Outcome, Proposal
-from evo.operators.steps import MOST_FACTOR, step
+from evo.operators.steps import MOST_FACTOR, MULTIPLES, step
 from evo.operators.tuning import Tune, find_literals
 from evo.patch import diff
 from tests.operators.shelves import BASELINE, DictShelf
@@ -119,7 +119,7 @@ def test_an_integer_moves_stays_positive_and_as_divisible(value: int, seed: int)
     if value >= 16 and value.bit_count() == 1:
         assert moved in (value * 2, value // 2)
     elif value >= 16:
-        for multiple in (64, 16, 8):
+        for multiple in MULTIPLES:
             if value % multiple == 0:
                 assert moved % multiple == 0
                 break
