@@ -5,6 +5,7 @@ It reads the heartbeat and the log of events; it never speaks to the engine but 
 
 from __future__ import annotations
 
+import signal
 import time
 from collections import deque
 from pathlib import Path
@@ -20,6 +21,12 @@ from evo.engine.heartbeat import Heartbeat, Phase
 
 POLL_SECONDS = 0.25
 SHOWN_EVENTS = 8
+HINT = "Ctrl-C finishes the running trials and stops"
+ANSWERS = (
+    ("finish", "finishing the running trials; Ctrl-C again stops now"),
+    ("now", "stopping now"),
+)
+"""What each Ctrl-C asks of the engine, and what is said."""
 
 
 class EventTail:
@@ -65,27 +72,41 @@ def watch(run_folder: Path, *, plain: bool, console: Console, events: EventTail)
     The first Ctrl-C has the running trials finished, the second stops now, the third leaves.
     """
     show = _PlainView(console) if plain else _LiveView(console)
-    beat, asked = heartbeat.read(run_folder), 0
-    with show:
+    answered = 0
+    with _Interrupts() as interrupts, show:
         while True:
-            try:
-                beat = heartbeat.read(run_folder)
-                for line in events.new_lines():
-                    show.event(line, beat)
-                if beat is not None:
-                    show.beat(beat)
-                    if beat.phase.over or not heartbeat.alive(beat):
-                        for line in events.new_lines():
-                            show.event(line, beat)
-                        return beat
-                time.sleep(POLL_SECONDS)
-            except KeyboardInterrupt:
-                asked += 1
-                if asked > 2 or beat is None:
-                    raise
-                inbox.ask(run_folder, inbox.Verb.STOP, how="finish" if asked == 1 else "now")
-                again = "finishing the running trials; Ctrl-C again stops now"
-                show.note(again if asked == 1 else "stopping now")
+            beat = heartbeat.read(run_folder)
+            for line in events.new_lines():
+                show.event(line, beat)
+            if beat is not None:
+                show.beat(beat)
+                if beat.phase.over or not heartbeat.alive(beat):
+                    for line in events.new_lines():
+                        show.event(line, beat)
+                    return beat
+            if interrupts.count > answered:
+                answered += 1
+                if answered > len(ANSWERS):
+                    raise KeyboardInterrupt
+                how, words = ANSWERS[answered - 1]
+                inbox.ask(run_folder, inbox.Verb.STOP, how=how)
+                show.note(words)
+            time.sleep(POLL_SECONDS)
+
+
+class _Interrupts:
+    """Counts each Ctrl-C instead of raising it, so that none comes at an unfit moment."""
+
+    def __enter__(self) -> _Interrupts:
+        self.count = 0
+        self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, *_: object) -> None:
+        self.count += 1
 
 
 class _PlainView:
@@ -95,6 +116,7 @@ class _PlainView:
         self._console = console
 
     def __enter__(self) -> _PlainView:
+        self.note(HINT)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -118,7 +140,7 @@ class _LiveView:
 
     def __init__(self, console: Console) -> None:
         self._events: deque[str] = deque(maxlen=SHOWN_EVENTS)
-        self._note = "Ctrl-C finishes the running trials and stops"
+        self._note = HINT
         self._live = Live(console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> _LiveView:

@@ -149,10 +149,11 @@ def test_ctrl_c_finishes_the_running_trials_and_prints_the_summary(tmp_path: Pat
 def test_a_second_ctrl_c_stops_now(tmp_path: Path) -> None:
     made = make_project(tmp_path, script=SCRIPT.replace("{seconds}", "15"))
     run = start_run(made)
-    wait_until(lambda: bool(list(made.glob("population/main/trials/0/log.txt"))), "a trial runs")
-    run.send_signal(signal.SIGINT)
     lines = run.stdout
     assert lines is not None
+    assert lines.readline() == "Ctrl-C finishes the running trials and stops\n"
+    wait_until(lambda: bool(list(made.glob("population/main/trials/0/log.txt"))), "a trial runs")
+    run.send_signal(signal.SIGINT)
     wait_until(lambda: "finishing" in lines.readline(), "it was heard")
     run.send_signal(signal.SIGINT)
     said, complaints = run.communicate(timeout=60)
