@@ -84,9 +84,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     slots: Count | None = None
     """Trials at a time. None: one a GPU, or one a core (at most 8) without one."""
     trials: Count | None = None
-    """Stop after so many trials of this run. None: no limit."""
+    """Stop after so many trials from now. None: no limit."""
     hours: Positive | None = None
-    """Stop after so many hours. None: no limit."""
+    """Stop after so many hours from now. None: no limit."""
     cost: Positive | None = None
     """Stop when models have cost so many US dollars. None: no limit."""
     population_size: Annotated[int, Meta(ge=2)] = 16

@@ -282,6 +282,11 @@ class Archive:
         found = self._select("FROM trials WHERE seq IS NULL ORDER BY id")
         return [replace(rows.to_trial(row, ()), measurement=None) for row in found]
 
+    def champion(self) -> int | None:
+        """The variant that was promoted last; None before the first."""
+        found = self._select("SELECT variant FROM champions ORDER BY seq DESC LIMIT 1")
+        return int(found[0]["variant"]) if found else None
+
     def next_ids(self) -> NextIds:
         [row] = self._select(
             "SELECT (SELECT coalesce(max(id) + 1, 0) FROM proposals) AS proposal, "
@@ -346,7 +351,7 @@ def _insert(cursor: duckdb.DuckDBPyConnection, table: str, values: dict[str, Any
 
 
 def _take_lock(path: Path) -> FileLock:
-    lock = FileLock(path.with_name(f"{path.name}.lock"))
+    lock = FileLock(path.with_name(f"{path.name}.lock"), thread_local=False)
     holder = path.with_name(f"{path.name}.holder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

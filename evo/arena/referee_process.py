@@ -92,7 +92,10 @@ class RefereeProcess:
         decoder = msgspec.json.Decoder(Answer)
         with self._process.stdout as answers:
             for line in answers:
-                self._on_answer(decoder.decode(line))
+                try:
+                    self._on_answer(decoder.decode(line))
+                except msgspec.MsgspecError:
+                    break  # a line cut short: it was killed, as is told below
         code = self._process.wait()
         if not self._closing:
             self._on_answer(Failed(f"the referee's process ended with status {code}"))

@@ -174,7 +174,9 @@ class Engine:
         for trial in rooms.archive.unfinished_trials():
             self._enqueue(replace(trial, measurement=None, started_at=None))
         champion = rooms.search.champion
-        if champion is not None:
+        if champion is not None and champion != rooms.archive.champion():
+            self._crown()  # the last engine was killed between a trial and the promotion it led to
+        elif champion is not None:
             rooms.population.set_champion(rooms.shelf.variant(champion).commit, "resumed")
         if rooms.known:
             again = f", {len(self._queue)} trials to run again" if self._queue else ""
