@@ -24,14 +24,14 @@ def task(**more: str) -> Task:
         recipe=Recipe.COMMAND,
         metric="score",
         direction=Direction.MAXIMISE,
-        budget_seconds=2.0,
+        budget_seconds=5.0,
         clock=Clock.WALL,
         **({"command": "python {editable}"} | more),  # type: ignore[arg-type]
     )
 
 
 def measure(source: str, log: Path | None = None, **more: str) -> Measurement:
-    rules = Rules(2.0, Clock.WALL, "cpu", 1, 1.0, 1, 1, 10.0, 10.0, 500, 1)
+    rules = Rules(5.0, Clock.WALL, "cpu", 1, 1.0, 1, 1, 10.0, 10.0, 500, 1)
     return CommandReferee(task(**more), OpenSandbox(), rules).measure(source, 11, log=log)
 
 
@@ -60,7 +60,7 @@ CASES = {
     "prints nothing": ("pass", Status.CRASHED, "don't show the score"),
     "prints no number": ("print('score: high')", Status.CRASHED, "don't show the score"),
     "prints infinity": ("print('score: 1e999')", Status.CRASHED, "nan: its score is inf"),
-    "sleeps": ("import time\ntime.sleep(60)", Status.TIMED_OUT, "more than 2 s"),
+    "sleeps": ("import time\ntime.sleep(60)", Status.TIMED_OUT, "more than 5 s"),
     "eats memory": ("x = bytearray(2**34)", Status.OUT_OF_MEMORY, ""),
     "says it failed": ("print('score: 1\\nDIVERGED')", Status.CRASHED, "DIVERGED"),
 }
