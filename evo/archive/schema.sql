@@ -144,7 +144,7 @@ COMMENT ON COLUMN trials.total_seconds IS 'Wall time, with start-up and scoring'
 
 CREATE TABLE curves (
     trial INTEGER NOT NULL,
-    step INTEGER NOT NULL,
+    step BIGINT NOT NULL,
     elapsed_seconds DOUBLE NOT NULL,
     loss DOUBLE NOT NULL
 );

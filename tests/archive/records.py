@@ -51,7 +51,7 @@ resources = st.builds(
         for name in Resources.__slots__
     },
 )
-points = st.builds(CurvePoint, numbers, st.integers(0, 2**31 - 1), numbers)
+points = st.builds(CurvePoint, numbers, st.integers(0, 2**32 - 1), numbers)
 
 
 def _ordered(found: list[CurvePoint]) -> tuple[CurvePoint, ...]:

@@ -6,9 +6,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from evo.archive.archive import SCHEMA_VERSION, Archive
+from evo.archive.archive import Archive
 from evo.archive.publication import publish
 from evo.archive.reading import Reader
+from evo.archive.schema import VERSION
 from evo.errors import ArchiveError
 from evo.nouns import Estimate, Outcome, Purpose, Recipe, Standing
 from tests.archive.records import NOW, RUN, proposal, trial, variant
@@ -150,6 +151,6 @@ def test_an_archive_that_cannot_be_read_is_one_clear_line(tmp_path: Path, publis
     newer = tmp_path / "newer.duckdb"
     newer.write_bytes(published.read_bytes())
     with duckdb.connect(str(newer)) as connection:
-        connection.execute("UPDATE meta SET schema_version = ?", [SCHEMA_VERSION + 1])
+        connection.execute("UPDATE meta SET schema_version = ?", [VERSION + 1])
     with pytest.raises(ArchiveError, match="update evo"):
         Reader.open(newer)
