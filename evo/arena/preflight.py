@@ -74,7 +74,7 @@ def run_check(module: ModuleType, job: Job) -> None:
         raise RefusedError(f"train must return the trained module, not {type(model).__name__}")
     fresh = module.build_model(job.vocab_size, job.sequence_len, job.scale)
     try:
-        unpack(b"".join(bytes(part) for part in pack(model)), fresh)
+        unpack(b"".join(bytes(part) for part in pack(model)[1]), fresh)
     except (ValueError, KeyError) as error:
         raise RefusedError(str(error)) from error
     fresh.eval()
