@@ -64,6 +64,7 @@ class CommandReferee:
         source: str,
         seed: int,
         *,
+        deep: bool = False,
         log: Path | None = None,
         gpu: str = "",
         watch: Watch | None = None,
@@ -73,6 +74,7 @@ class CommandReferee:
         Args:
             source: The variant's text.
             seed: Given to the script as EVO_SEED and in place of `{seed}`.
+            deep: Changes nothing: what a script says of itself can't be audited.
             log: Where what it prints is kept.
             gpu: Index of the GPU that it may see.
             watch: Who looks on; may stop the trial.

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from evo.arena.cell import RefusedError
-from evo.arena.job import Job
+from evo.arena.job import Job, RefusedError
 
 VOCAB_SIZE, SEQUENCE_LEN, SCALE, ROWS = 64, 32, 0.25, 2
 STEPS = 2

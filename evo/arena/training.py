@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import msgspec
@@ -55,6 +56,15 @@ class Tally:
     stats: CellStats = field(default_factory=CellStats)
     curve: list[CurvePoint] = field(default_factory=list)
 
+    @contextmanager
+    def scoring(self) -> Iterator[None]:
+        """Counts the time spent in it as scoring, however it ends."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.scoring_seconds += time.monotonic() - began
+
     def resources(self, rules: Rules, total_seconds: float) -> Resources:
         return Resources(
             startup_seconds=self.startup_seconds,
@@ -73,13 +83,14 @@ class Tally:
 
 
 class Training:
-    """One run of a trainee, from its start to its weights; ends its cells when left.
+    """One run of a trainee, from its start to its weights; ends its cell when left.
 
     Args:
         job: What the trainee is told.
         rules: Budget, clock and caps.
         corpus: Where the stream comes from.
-        start_cell: Starts one more cell.
+        cell: Where it runs; ended when this is left.
+        meanwhile: Called once while the budget runs, where that takes nothing from the trainee.
         watch: Who looks on.
         tally: What becomes known is kept here, however it ends.
     """
@@ -89,21 +100,21 @@ class Training:
         job: Job,
         rules: Rules,
         corpus: Corpus,
-        start_cell: Callable[[], Cell],
+        cell: Cell,
+        meanwhile: Callable[[], None],
         watch: Watch,
         tally: Tally,
     ) -> None:
         self._job, self._rules, self._corpus = job, rules, corpus
-        self._start_cell, self._watch, self._tally = start_cell, watch, tally
+        self._cell, self._watch, self._tally = cell, watch, tally
+        self._meanwhile: Callable[[], None] | None = meanwhile
         self._weights: bytearray | None = None
         self._began: float | None = None  # reading of the budget's clock at the first batch
         self._began_wall = 0.0
         self._used_at_weights = 0.0
-        self._spare: Cell | None = None
 
     def __enter__(self) -> Training:
         self._started = time.monotonic()
-        self._cell = self._start_cell()
         self._feeder = Feeder(
             Packer(self._corpus, self._rules.sequence_len, self._job.seed),
             self._cell.inbound,
@@ -114,13 +125,6 @@ class Training:
 
     def __exit__(self, *_: object) -> None:
         self._end_training()
-        if self._spare is not None:
-            self._spare.end()
-
-    def scorer(self) -> Cell:
-        """The cell that will score: started while the trainee still trained, where that's free."""
-        cell, self._spare = self._spare, None
-        return cell or self._start_cell()
 
     def run(self) -> bytearray:
         """Trains; the weights that were handed in.
@@ -216,9 +220,9 @@ class Training:
                     Status.TIMED_OUT, f"no batch was asked for within {rules.startup_seconds:.0f} s"
                 )
             return
-        if self._spare is None and rules.clock is Clock.WALL:
-            # From this thread: a cell dies with the thread that started it.
-            self._spare = self._start_cell()
+        if self._meanwhile is not None and rules.clock is Clock.WALL:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            meanwhile()
         late = self._used() - rules.budget_seconds - self._allowance(reader)
         if late > 0 and self._weights is None:
             raise EndedError(

@@ -29,9 +29,10 @@ class Kind(IntEnum):
     REPORT = 5  # cell: u32 step, f64 loss
     STATS = 6  # cell: JSON of CellStats
     WEIGHTS = 7  # both ways: opaque bytes
-    NLL = 8  # cell: float32 (rows, sequence_len)
+    ANSWER = 8  # cell: float32 (rows, sequence_len), then float32 (rows, vocab_size)
     FAULT = 9  # cell: JSON of Fault
     DONE = 10  # cell: nothing more will come
+    ASK = 11  # referee: a position u32 (rows,), then tokens (rows, sequence_len + 1)
 
 
 class WireError(Exception):

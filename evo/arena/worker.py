@@ -41,6 +41,8 @@ class Measure(msgspec.Struct, frozen=True, tag="measure"):
     source: str
     seed: int
     log: str
+    deep: bool = False
+    """A deeper audit, and a score on the holdout split too."""
 
 
 class Check(msgspec.Struct, frozen=True, tag="check"):
@@ -132,6 +134,7 @@ class Worker:
                 measurement = referee.measure(
                     request.source,
                     request.seed,
+                    deep=request.deep,
                     log=Path(request.log) if request.log else None,
                     gpu=gpu,
                     watch=_Screen(self),

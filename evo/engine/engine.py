@@ -393,7 +393,8 @@ class Engine:
         self._rooms.archive.start_trial(trial.id, trial.started_at, trial.attempt)
         self._running[trial.id] = Running(trial)
         source = self._rooms.shelf.source(trial.variant)
-        self._executor.submit(trial.id, source, trial.seed, str(log))
+        deep = trial.purpose is Purpose.REPLICATE
+        self._executor.submit(trial.id, source, trial.seed, str(log), deep=deep)
 
     def _take_measurement(self, number: int, measurement: Measurement) -> None:
         rooms, running = self._rooms, self._running.pop(number, None)

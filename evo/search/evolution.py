@@ -208,7 +208,8 @@ class Evolution:
             if entry.mean >= champion:
                 return None
             confirmed = len(entry.losses) >= self._plan.confirmations
-            if not confirmed or self._leads(entry.variant.id):
+            holds = self._leads(entry.variant.id) and self._holds_out(entry.variant.id)
+            if not confirmed or holds:
                 return entry.variant.id
         return None
 
@@ -219,6 +220,14 @@ class Evolution:
         error = noise * math.sqrt(1 / len(challenger.losses) + 1 / len(champion.losses))
         return champion.mean - challenger.mean > LEAD * error
 
+    def _holds_out(self, variant: int) -> bool:
+        """Whether it is better on holdout too, where both were measured there: the search split
+        has been looked at by every selection so far, and flatters whoever was selected."""
+        assert self._champion is not None
+        challenger = self._ledger[variant].holdout_mean
+        champion = self._ledger[self._champion].holdout_mean
+        return challenger is None or champion is None or challenger < champion
+
     def _promote(self) -> None:
         if self._champion is None:
             # The baseline is the first champion, whoever else has finished before it.
@@ -226,7 +235,7 @@ class Evolution:
                 self._champion = 0
             return
         challenger, needed = self._challenger(), self._plan.confirmations
-        if challenger is None or not self._leads(challenger):
+        if challenger is None or not self._leads(challenger) or not self._holds_out(challenger):
             return
         sides = (challenger, self._champion)
         if all(len(self._ledger[variant].losses) >= needed for variant in sides):

@@ -18,6 +18,7 @@ from evo.nouns import (
     Status,
     Trial,
     Variant,
+    Verdict,
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901)
@@ -58,6 +59,11 @@ def _ordered(found: list[CurvePoint]) -> tuple[CurvePoint, ...]:
     return tuple(sorted(found, key=lambda point: (point.elapsed_seconds, point.step, point.loss)))
 
 
+verdicts = st.builds(
+    Verdict, st.booleans(), texts, numbers, numbers, numbers, numbers, numbers, counts
+)
+
+
 @st.composite
 def measurements(draw: st.DrawFn) -> Measurement:
     status = draw(st.sampled_from([one for one in Status if one.finished]))
@@ -70,6 +76,8 @@ def measurements(draw: st.DrawFn) -> Measurement:
         device="cpu",
         split="search",
         data_sha=draw(texts),
+        verdict=draw(st.none() | verdicts),
+        holdout_score=draw(st.none() | numbers),
     )
 
 
