@@ -31,6 +31,7 @@ from evo.nouns import (
     Direction,
     Estimate,
     Event,
+    Measurement,
     Outcome,
     Program,
     Proposal,
@@ -218,6 +219,24 @@ class Archive:
                 "std": std,
                 "trials": score.trials,
                 "promoted_at": at,
+            },
+        )
+
+    def record_opening(
+        self, variant: int, seed: int, measurement: Measurement, who: str, at: datetime
+    ) -> None:
+        """Notes that somebody had a variant scored on a split that the search doesn't see."""
+        self._insert(
+            "openings",
+            {
+                "variant": variant,
+                "split": measurement.split,
+                "seed": seed,
+                "status": str(measurement.status),
+                "score": measurement.score,
+                "cause": measurement.cause,
+                "who": who,
+                "opened_at": at,
             },
         )
 

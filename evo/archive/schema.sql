@@ -181,6 +181,7 @@ COMMENT ON COLUMN champions.std IS 'Standard error of that mean; NULL if unknown
 
 CREATE TABLE openings (
     variant INTEGER NOT NULL,
+    split VARCHAR NOT NULL,
     seed BIGINT NOT NULL,
     status VARCHAR NOT NULL,
     score DOUBLE,
@@ -188,7 +189,7 @@ CREATE TABLE openings (
     who VARCHAR NOT NULL,
     opened_at TIMESTAMP NOT NULL
 );
-COMMENT ON TABLE openings IS 'Each time that somebody had a variant scored on the locked split';
+COMMENT ON TABLE openings IS 'Each time that somebody had a variant scored on a split that no search may see';
 
 CREATE TABLE llm_calls (
     id BIGINT PRIMARY KEY,

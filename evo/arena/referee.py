@@ -100,7 +100,7 @@ class Referee:
                 with tally.scoring():
                     cells.prepare()
                     verdict = examine(cells, job, weights, split, passes, watch)
-                    if deep and verdict.honest:
+                    if deep and verdict.honest and split is Split.SEARCH:
                         confirmed = examine(cells, job, weights, Split.HOLDOUT, 1, watch)
             status, cause = _judge(verdict, confirmed)
         except EndedError as ended:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import msgspec
 
 from evo.arena.command import CommandReferee
-from evo.arena.corpus import Corpus
+from evo.arena.corpus import Corpus, Split
 from evo.arena.referee import Referee
 from evo.arena.rules import Rules
 from evo.arena.sandbox import OpenSandbox, adopt_orphans
@@ -43,6 +43,7 @@ class Measure(msgspec.Struct, frozen=True, tag="measure"):
     log: str
     deep: bool = False
     """A deeper audit, and a score on the holdout split too."""
+    split: Split = Split.SEARCH
 
 
 class Check(msgspec.Struct, frozen=True, tag="check"):
@@ -135,6 +136,7 @@ class Worker:
                     request.source,
                     request.seed,
                     deep=request.deep,
+                    split=request.split,
                     log=Path(request.log) if request.log else None,
                     gpu=gpu,
                     watch=_Screen(self),

@@ -25,6 +25,7 @@ COMMANDS = {
     "sql": "evo.cli.sql:sql",
     "data": "evo.cli.data:data",
     "eval": "evo.cli.evaluating:eval_command",
+    "score": "evo.cli.evaluating:score_command",
     "enqueue": "evo.cli.running:enqueue_command",
     "founders": "evo.cli.project:founders",
     "engine": "evo.cli.running:engine_command",
@@ -43,6 +44,7 @@ SUMMARIES = {
     "sql": "Ask the archive in SQL.",
     "data": "Prepare and look at training data.",
     "eval": "Measure any train.py: mean and spread, no search.",
+    "score": "Train a variant anew, on a split of your choice.",
     "enqueue": "Have a patch or a train.py of yours tried next.",
     "founders": "Look at the gene pool.",
 }

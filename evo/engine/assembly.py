@@ -74,7 +74,7 @@ def assemble(
     archive = Archive.open(folder / DATABASE)
     try:
         begin(archive, settings, profile)
-        archive.record_program(program, _now())
+        archive.record_program(program, now())
         population = open_population(folder / REPOSITORY, settings.task.editable, archive)
         founders, warnings = read_founders(project / settings.population_folder / FOUNDERS)
         shelf = PopulationShelf(population, founders)
@@ -190,7 +190,7 @@ def begin(archive: Archive, settings: Settings, profile: Profile) -> None:
         data_sha=Corpus.open(Path(data)).sha if data else "",
         settings=msgspec.to_builtins(settings),
         evo_version=__version__,
-        created_at=_now(),
+        created_at=now(),
     )
     known = archive.run()
     if known is None:
@@ -198,10 +198,10 @@ def begin(archive: Archive, settings: Settings, profile: Profile) -> None:
         return
     for name in ("editable", "recipe", "metric", "direction", "budget_seconds", "clock", "scale",
                  "device", "data_sha"):  # fmt: skip
-        was, now = getattr(known, name), getattr(record, name)
-        if was != now:
+        was, wanted = getattr(known, name), getattr(record, name)
+        if was != wanted:
             raise SettingsError(
-                f"the run {settings.run} was begun with {name} {was}, not {now}: their scores "
+                f"the run {settings.run} was begun with {name} {was}, not {wanted}: their scores "
                 "don't compare; put it back, or start another run with --run NAME"
             )
 
@@ -228,5 +228,6 @@ def open_population(path: Path, editable: str, archive: Archive) -> Population:
     return Population.open(path, editable)
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """The time as archives keep it: UTC, naive."""
     return datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)

@@ -37,7 +37,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record(archive, trial(5, 3, 1.6, Purpose.REPLICATE), Standing.CHAMPION)
     archive.record_champion(0, Estimate(2.0, 0.1, 1), NOW)
     archive.record_champion(3, Estimate(1.65, 0.05, 2), NOW)
-    publish(archive, folder / "archive.duckdb", folder / "beside")
+    publish(archive, folder / "archive.duckdb")
     archive.close()
     return folder / "archive.duckdb"
 
@@ -84,7 +84,7 @@ def test_a_self_reported_score_is_never_called_bits_per_byte(tmp_path: Path) -> 
     archive = Archive.open(tmp_path / "run.duckdb")
     archive.begin_run(replace(RUN, recipe=Recipe.COMMAND))
     record(archive, trial(0, 0, 1.0))
-    publish(archive, tmp_path / "a.duckdb", tmp_path / "b")
+    publish(archive, tmp_path / "a.duckdb")
     archive.close()
     with Reader.open(tmp_path / "a.duckdb") as reader:
         assert reader.query("SELECT score, val_bpb, self_reported FROM trials").rows == (
