@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -39,6 +40,8 @@ GOODBYE_SECONDS = 5.0
 """For the last words after the weights; they are only for people."""
 BATCH_BYTES = 64 << 20
 """Largest batch that may be ordered."""
+MOST_WAITING_ORDERS = 1000
+"""Orders that may wait to be served; the harness keeps two."""
 
 
 @dataclass(slots=True)
@@ -164,9 +167,9 @@ class Training:
         if frame is None:
             return False
         if frame.kind is Kind.ORDER:
-            self._take_order(*struct.unpack("<I", frame.body))
+            self._take_order(*_numbers("<I", frame.body))
         elif frame.kind is Kind.REPORT:
-            self._take_report(*struct.unpack("<Id", frame.body))
+            self._take_report(*_numbers("<Id", frame.body))
         elif frame.kind is Kind.WEIGHTS:
             self._weights, self._used_at_weights = frame.body, self._used()
         elif frame.kind is Kind.STATS:
@@ -182,6 +185,11 @@ class Training:
                 Status.CRASHED,
                 f"it asked for a batch of {rows:,} rows; from 1 to "
                 f"{BATCH_BYTES // (4 * (self._rules.sequence_len + 1)):,} are served",
+            )
+        if self._feeder.waiting >= MOST_WAITING_ORDERS:
+            raise EndedError(
+                Status.CRASHED,
+                f"it asked for {MOST_WAITING_ORDERS:,} batches without taking one",
             )
         self._feeder.order(rows)
 
@@ -280,6 +288,14 @@ class Training:
         self._cell.end()
         tally.peak_memory_mb = self._cell.meter.peak_memory_mb
         tally.batches, tally.rows = self._feeder.batches_served, self._feeder.rows_served
+
+
+def _numbers(layout: str, body: bytearray) -> tuple[Any, ...]:
+    if len(body) != struct.calcsize(layout):
+        raise WireError(
+            f"a message of {len(body)} bytes came where {struct.calcsize(layout)} belong"
+        )
+    return struct.unpack(layout, body)
 
 
 def _believable(body: bytearray) -> CellStats:
