@@ -303,9 +303,11 @@ WITH both_splits AS (
     SELECT variant, min(seq) AS seq, min(promoted_at) AS promoted_at FROM champions GROUP BY variant
 )
 SELECT p.variant, v.title, b.search, b.holdout, b.holdout - b.search AS gap,
-       (b.holdout - b.search) - (first.holdout - first.search) AS optimism,
+       ((b.holdout - b.search) - (first.holdout - first.search))
+           * CASE r.direction WHEN 'minimise' THEN 1 ELSE -1 END AS optimism,
        coalesce(b.trials, 0) AS trials, p.promoted_at
 FROM promotions p
+CROSS JOIN runs r
 JOIN variants v ON v.id = p.variant
 LEFT JOIN both_splits b ON b.variant = p.variant
 LEFT JOIN both_splits first ON first.variant = 0

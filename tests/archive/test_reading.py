@@ -11,7 +11,8 @@ from evo.archive.publication import publish
 from evo.archive.reading import Reader
 from evo.archive.schema import VERSION
 from evo.errors import ArchiveError
-from evo.nouns import Estimate, Outcome, Purpose, Recipe, Standing
+from evo.nouns import Estimate, Measurement, Outcome, Purpose, Recipe, Standing, Status
+from evo.report.story import tell
 from tests.archive.records import NOW, RUN, proposal, trial, variant
 from tests.archive.test_archive import record
 
@@ -154,3 +155,23 @@ def test_an_archive_that_cannot_be_read_is_one_clear_line(tmp_path: Path, publis
         connection.execute("UPDATE meta SET schema_version = ?", [VERSION + 1])
     with pytest.raises(ArchiveError, match="update evo"):
         Reader.open(newer)
+
+
+def test_optimism_is_what_a_champion_loses_on_holdout_beyond_the_baseline(tmp_path: Path) -> None:
+    archive = Archive.open(tmp_path / "run.duckdb")
+    archive.begin_run(RUN)
+    scores = {0: (2.0, 2.3), 1: (1.5, 1.9)}
+    for number, (search, holdout) in scores.items():
+        archive.record_proposal(proposal(number), variant(number), NOW)
+        measured = Measurement(Status.SCORED, search, holdout_score=holdout)
+        record(archive, replace(trial(number, number, search), measurement=measured))
+        archive.record_champion(number, Estimate(search, 0.1, 1), NOW)
+    publish(archive, tmp_path / "a.duckdb")
+    archive.close()
+    with Reader.open(tmp_path / "a.duckdb") as reader:
+        found = reader.query("SELECT variant, gap, optimism FROM optimism").rows
+        story = tell(reader, 1)
+    assert [row[0] for row in found] == [0, 1]
+    assert [row[1] for row in found] == pytest.approx([0.3, 0.4])
+    assert [row[2] for row in found] == pytest.approx([0.0, 0.1])
+    assert (story.holdout, story.optimism) == (1.9, pytest.approx(0.1))
