@@ -174,4 +174,5 @@ def test_optimism_is_what_a_champion_loses_on_holdout_beyond_the_baseline(tmp_pa
     assert [row[0] for row in found] == [0, 1]
     assert [row[1] for row in found] == pytest.approx([0.3, 0.4])
     assert [row[2] for row in found] == pytest.approx([0.0, 0.1])
-    assert (story.holdout, story.optimism) == (1.9, pytest.approx(0.1))
+    assert story.holdout == 1.9
+    assert story.optimism == pytest.approx(0.1)
