@@ -1,5 +1,6 @@
 """Text from candidates: whatever it holds, nothing of it acts on a terminal."""
 
+import itertools
 import unicodedata
 
 import pytest
@@ -47,7 +48,7 @@ HOSTILE = "\x1b[2J\x1b]0;title\x07é漢\r\nloss 1\rloss 2\n\u202egpj\x00 end"
 def test_a_stream_is_cleaned_the_same_however_it_is_cut(cuts: list[int]) -> None:
     data, cleaner = HOSTILE.encode(), StreamCleaner()
     edges = [0, *sorted(cuts), len(data)]
-    pieces = [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [data[start:end] for start, end in itertools.pairwise(edges)]
     found = b"".join(cleaner.feed(piece) for piece in pieces) + cleaner.feed(b"", final=True)
     text = found.decode()
     assert "\x1b" not in text and "\x00" not in text and "\u202e" not in text
