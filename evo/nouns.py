@@ -241,6 +241,8 @@ class Measurement:
     """Which validation split was scored; empty for a command task."""
     data_sha: str = ""
     """SHA-256 of the manifest of the data."""
+    sandbox: str = ""
+    """The walls that it ran behind: `bubblewrap`, `namespaces`, `landlock`, or `open` for none."""
 
     def __post_init__(self) -> None:
         if (self.status is Status.SCORED) != (self.score is not None):

@@ -41,7 +41,7 @@ from evo.nouns import (
     Variant,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 NEVER = "1TB"
 """Size of the write-ahead log at which DuckDB would checkpoint by itself."""
 

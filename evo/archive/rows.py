@@ -70,6 +70,7 @@ def of_finished(trial: Trial, standing: Standing) -> dict[str, Any]:
         "device": measurement.device,
         "split": measurement.split,
         "data_sha": measurement.data_sha,
+        "sandbox": measurement.sandbox,
         "attempt": trial.attempt,
         "started_at": trial.started_at,
         "finished_at": trial.finished_at,
@@ -93,6 +94,7 @@ def to_trial(row: Mapping[str, Any], curve: Iterable[Mapping[str, Any]]) -> Tria
             device=row["device"],
             split=row["split"],
             data_sha=row["data_sha"],
+            sandbox=row["sandbox"] or "",
         )
     return Trial(
         id=row["id"],

@@ -127,7 +127,8 @@ CREATE TABLE trials (
     weights_mb DOUBLE,
     tokens_per_second DOUBLE GENERATED ALWAYS AS (tokens / nullif(training_seconds, 0)) VIRTUAL,
     started_at TIMESTAMP,
-    finished_at TIMESTAMP
+    finished_at TIMESTAMP,
+    sandbox VARCHAR
 );
 COMMENT ON TABLE trials IS 'Time-boxed measurements; a variant may have many';
 COMMENT ON COLUMN trials.seq IS 'When the search was told; NULL before it is finished';
@@ -141,6 +142,7 @@ COMMENT ON COLUMN trials.cause IS 'Why there is no score';
 COMMENT ON COLUMN trials.startup_seconds IS 'From the start of the process to its first batch';
 COMMENT ON COLUMN trials.training_seconds IS 'Budget used, by the run''s clock';
 COMMENT ON COLUMN trials.total_seconds IS 'Wall time, with start-up and scoring';
+COMMENT ON COLUMN trials.sandbox IS 'Walls that it ran behind: bubblewrap, namespaces, landlock; open means none';
 
 CREATE TABLE curves (
     trial INTEGER NOT NULL,

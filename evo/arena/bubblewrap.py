@@ -27,7 +27,7 @@ def arguments(mounts: Sequence[Mount], *, as_root: bool, capability: int) -> lis
         as_root: Whether the cell's first program becomes somebody else by itself.
         capability: Number of one that it keeps for that somebody; -1 for none.
     """
-    found = ["--die-with-parent", "--as-pid-1", "--unshare-ipc", "--unshare-pid", "--unshare-net"]
+    found = ["--as-pid-1", "--unshare-ipc", "--unshare-pid", "--unshare-net"]
     found += ["--unshare-uts", "--unshare-cgroup-try"]
     if as_root:
         found += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]

@@ -34,6 +34,8 @@ class Cell:
     """We write here: the cell's standard input."""
     outbound: int
     """We read here: the cell's standard output."""
+    lifeline: int
+    """The cell ends when this is closed, however that comes about."""
     limits: Limits
     scratch: Path | None
     """On the machine's file system; None where it is in memory and the cell's own."""
@@ -73,7 +75,7 @@ class Cell:
         status = self.poll()
         self.kill()
         self.log.close()
-        for descriptor in (self.inbound, self.outbound):
+        for descriptor in (self.inbound, self.outbound, self.lifeline):
             os.close(descriptor)
         self.cage.remove()
         if self.scratch is not None:

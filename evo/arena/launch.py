@@ -14,6 +14,7 @@ from __future__ import annotations
 import marshal
 import os
 import resource
+import select
 import sys
 
 from evo.arena import landlock, namespaces, seccomp
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAP_AMBIENT, _PR_CAPBSET_DROP = 1, 4, 47, 24
 _PR_SET_KEEPCAPS, _RAISE_AMBIENT, _LAST_CAPABILITY = 8, 2, 63
 _CAPABILITY_VERSION = 0x20080522
-_SIGKILL = 9
+_SIGKILL, _LOST = 9, 1
+_BURY_MILLISECONDS = 500
 STATUS_OF_SIGNALS = 128
 """A cell whose candidate died of signal N ends with this plus N, as a shell would say it."""
 
@@ -34,10 +36,11 @@ def main() -> None:
     """`launch DESCRIPTOR`: the plan is read from there."""
     plan = _read_plan(int(sys.argv[1]))
     if plan["shared"]:
-        _leave_a_guard()
+        child = os.fork()
+        if child:
+            _watch_over(child, plan["lifeline"])
     elif plan["mounts"] is not None:
         namespaces.enter(new_user=plan["new_user"], base="/tmp")
-        _die_with_the_parent()
         first = os.fork()
         if first:
             _close_everything()
@@ -49,43 +52,47 @@ def main() -> None:
         _prctl(_PR_SET_DUMPABLE, 0)
         candidate = os.fork()
         if candidate:
-            _bury_orphans(candidate)
+            _watch_over(candidate, plan["lifeline"])
     _become(plan["command"])
 
 
 def _read_plan(descriptor: int) -> Plan:
     with os.fdopen(descriptor, "rb") as file:
         plan: Plan = marshal.load(file)
-    for stream, descriptor in enumerate(plan["streams"]):
-        os.dup2(descriptor, stream)
-        os.close(descriptor)
+    for stream, given in enumerate(plan["streams"]):
+        os.dup2(given, stream)
+        os.close(given)
+    os.set_inheritable(plan["lifeline"], False)
     return plan
 
 
-def _leave_a_guard() -> None:
-    """Goes on in a child; what stays ends the whole session when the referee dies."""
-    import select
+def _watch_over(candidate: int, lifeline: int) -> None:
+    """Ends with the candidate, or when the referee dies, and takes everybody along.
 
-    referee = os.pidfd_open(os.getppid())
-    child = os.fork()
-    if child == 0:
-        return
-    _close_everything(but=referee)
+    The first process of a namespace does so by ending, and has orphans to bury; a guard in the
+    machine's own namespace ends the session, which nobody behind the filter can leave.
+    """
+    _close_everything(but=lifeline)
+    watched = os.pidfd_open(candidate)
     poll = select.poll()
-    poll.register(referee, select.POLLIN)
-    poll.register(os.pidfd_open(child), select.POLLIN)
-    if any(descriptor == referee for descriptor, _ in poll.poll()):
+    poll.register(lifeline, select.POLLIN)
+    poll.register(watched, select.POLLIN)
+    first = os.getpid() == 1
+    while not (ready := [descriptor for descriptor, _ in poll.poll(_BURY_MILLISECONDS)]):
+        while first and _bury_one(candidate):
+            pass
+    if lifeline in ready and not first:
         os.killpg(0, _SIGKILL)
-    os._exit(_code(os.waitpid(child, 0)[1]))
+    os._exit(_code(os.waitpid(candidate, 0)[1]) if watched in ready else _LOST)
 
 
-def _bury_orphans(candidate: int) -> None:
-    """What the first process of a namespace is for; ends with the candidate."""
-    _close_everything()
-    while True:
-        gone, status = os.wait()
-        if gone == candidate:
-            os._exit(_code(status))
+def _bury_one(candidate: int) -> bool:
+    """Takes one orphan that has ended off the process table, if there is one."""
+    gone = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if gone is None or gone.si_pid == candidate:
+        return False
+    os.waitpid(gone.si_pid, 0)
+    return True
 
 
 def _close_everything(but: int = -1) -> None:
@@ -209,7 +216,8 @@ def _cap(kind: int, wanted: int) -> None:
 
 
 def _die_with_the_parent() -> None:
-    """A referee that is killed takes its cells along; to be said again after a change of user."""
+    """Whoever watches over this process takes it along; said after the change of user, which would
+    undo it."""
     parent = os.getppid()
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     if os.getppid() != parent:

@@ -18,8 +18,6 @@ from typing import TypedDict
 from evo.arena import identity
 from evo.arena.reach import Reach, hidden_from_others
 
-MOST_TASKS = 512
-"""Processes and threads of a cell; libraries start a thread for each of many cores."""
 PRIVATE_HOME = "/cell/home"
 """The scratch folder where a cell has a file system of its own."""
 Mount = tuple[str, str, str]
@@ -56,6 +54,8 @@ class Limits:
     """How much of what it prints is kept: the beginning and the end."""
     scratch_mb: int = 1024
     """Most that its scratch folder may hold."""
+    tasks: int = 512
+    """Most processes and threads; libraries start a thread for each of many cores."""
 
 
 class Plan(TypedDict):
@@ -64,6 +64,8 @@ class Plan(TypedDict):
     command: list[str]
     streams: list[int]
     """Descriptors that become standard input and output."""
+    lifeline: int
+    """Descriptor of a pipe that ends when the referee does."""
     home: str
     """The scratch folder as the cell sees it: where it starts, and may write."""
     files: list[tuple[str, int]]
@@ -109,6 +111,7 @@ def draw(
     return Plan(
         command=list(command),
         streams=[],
+        lifeline=-1,
         home=home,
         files=[],
         merge_output=False,
@@ -158,7 +161,7 @@ def mounts(reach: Reach, limits: Limits) -> list[Mount]:
 
 
 def _limits(tier: Tier, limits: Limits, *, gpu: bool, counted_alone: bool) -> list[tuple[int, int]]:
-    tasks = MOST_TASKS + (0 if counted_alone else identity.tasks_of_this_user())
+    tasks = limits.tasks + (0 if counted_alone else identity.tasks_of_this_user())
     found = [
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, limits.file_mb << 20),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import stat
 import sys
@@ -11,11 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import evo
+from evo.arena import harness
 
-HARNESS = Path(evo.__file__).resolve().parent.parent
-_INSIDE = ("__init__.py", "errors.py", "nouns.py", "text.py", "arena/*.py")
-"""What of evo is there in a cell: code, and neither the data beside it nor the other rooms."""
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 _MACHINE = ("/sys/devices/system/cpu", "/sys/devices/system/node")
@@ -56,7 +52,7 @@ def reach(more: Sequence[str] = (), *, gpu: bool = False) -> Reach:
         if not Path(path).exists():
             raise FileNotFoundError(path)
     wanted = [
-        *_SYSTEM, *_SETTINGS, *(("/sys",) if gpu else _MACHINE), *_python(), *_harness(),
+        *_SYSTEM, *_SETTINGS, *(("/sys",) if gpu else _MACHINE), *_python(), str(harness.staged()),
         *_libraries(), *(str(Path(path).absolute()) for path in more),
     ]  # fmt: skip
     return Reach(
@@ -97,7 +93,7 @@ def _python() -> list[str]:
 
 
 def _without_evo(folder: Path) -> list[str]:
-    package = HARNESS / "evo"
+    package = harness.SOURCE / "evo"
     if folder not in package.parents:
         return [str(folder)]
     found = []
@@ -106,13 +102,6 @@ def _without_evo(folder: Path) -> list[str]:
             continue
         found += _without_evo(entry) if entry in package.parents else [str(entry)]
     return found
-
-
-def _harness() -> list[str]:
-    files = [path for pattern in _INSIDE for path in sorted((HARNESS / "evo").glob(pattern))]
-    return [
-        name for path in files for name in (str(path), importlib.util.cache_from_source(str(path)))
-    ]
 
 
 def _libraries() -> list[str]:

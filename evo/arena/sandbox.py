@@ -11,19 +11,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from evo.arena import bubblewrap, launch, plan, scratch
+from evo.arena import bubblewrap, plan, scratch
 from evo.arena.cells import Cell, adopt_orphans
 from evo.arena.cgroups import Cage
 from evo.arena.handover import Handover
+from evo.arena.harness import SOURCE as HARNESS
+from evo.arena.harness import staged
 from evo.arena.log import Log
-from evo.arena.plan import MOST_TASKS, PRIVATE_HOME, Limits, Plan, Tier
-from evo.arena.reach import HARNESS, PASSED_ON, Reach, reach
+from evo.arena.plan import PRIVATE_HOME, Limits, Plan, Tier
+from evo.arena.reach import PASSED_ON, Reach, reach
 from evo.errors import ArenaError
 
 __all__ = [
     "HARNESS", "Cell", "Limits", "OpenSandbox", "Sandbox", "Tier", "TierSandbox", "adopt_orphans",
 ]  # fmt: skip
 
+_START = "from evo.arena.launch import main; main()"
 CAGE_EXTRA_MB = 64
 """What the launcher and its like may hold beside the candidate."""
 
@@ -43,9 +46,7 @@ class Sandbox(Protocol):
         merge_output: bool = False,
         variables: Mapping[str, str] | None = None,
     ) -> Cell:
-        """Starts a process in a scratch folder of its own.
-
-        Call it on a thread that lives as long as the cell: the kernel ends the cell with it.
+        """Starts a process in a scratch folder of its own; it dies with this process at the latest.
 
         Args:
             command: The program and its arguments; `python` stands for this interpreter.
@@ -93,7 +94,7 @@ class TierSandbox:
                 if folder is not None:
                     undo.callback(scratch.remove, folder)
                 home = PRIVATE_HOME if folder is None else str(folder)
-                cage = Cage.build(limits.memory_mb + CAGE_EXTRA_MB, MOST_TASKS)
+                cage = Cage.build(limits.memory_mb + CAGE_EXTRA_MB, limits.tasks)
                 undo.callback(cage.remove)
                 drawn = plan.draw(
                     self.tier, self._reach(gpu), limits, _words(command), home, gpu=bool(gpu)
@@ -106,6 +107,7 @@ class TierSandbox:
                 theirs_in, inbound = handover.inbound()
                 theirs_out, outbound = handover.outbound()
                 drawn["streams"] = [theirs_in, theirs_out]
+                drawn["lifeline"], lifeline = handover.inbound()
                 process = subprocess.Popen(
                     _program(self.tier, drawn, handover),
                     stdin=subprocess.DEVNULL,
@@ -120,7 +122,7 @@ class TierSandbox:
                     f"a trial can't be started: {error}; free some room and go on"
                 ) from error
             undo.pop_all()
-            handover.keep(inbound, outbound)
+            handover.keep(inbound, outbound, lifeline)
         assert process.stderr
         errors = os.dup(process.stderr.fileno())
         process.stderr.close()
@@ -130,6 +132,7 @@ class TierSandbox:
             log=Log(errors, log, limits.log_bytes),
             inbound=inbound,
             outbound=outbound,
+            lifeline=lifeline,
             limits=limits,
             scratch=folder,
             cage=cage,
@@ -172,8 +175,7 @@ def _program(tier: Tier, drawn: Plan, handover: Handover) -> list[str]:
         told_at = handover.text(bubblewrap.encode(told))
         outer = [plan.executable(bubblewrap.NAME) or bubblewrap.NAME, "--args", str(told_at)]
     plan_at = handover.text(marshal.dumps(dict(drawn)))
-    start = f"from {launch.__name__} import main; main()"
-    return [*outer, sys.executable, "-S", "-P", "-s", "-c", start, str(plan_at)]
+    return [*outer, sys.executable, "-S", "-P", "-s", "-c", _START, str(plan_at)]
 
 
 def environment(home: str, threads: int, gpu: str) -> dict[str, str]:
@@ -185,7 +187,7 @@ def environment(home: str, threads: int, gpu: str) -> dict[str, str]:
         "TMPDIR": home,
         "USER": "cell",
         "LANG": "C.UTF-8",
-        "PYTHONPATH": str(HARNESS),
+        "PYTHONPATH": str(staged()),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": str(threads),

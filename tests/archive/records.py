@@ -70,6 +70,7 @@ def measurements(draw: st.DrawFn) -> Measurement:
         device="cpu",
         split="search",
         data_sha=draw(texts),
+        sandbox=draw(st.sampled_from(["bubblewrap", "open", ""])),
     )
 
 
