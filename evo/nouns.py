@@ -270,6 +270,8 @@ class Measurement:
     """Of the audit of the score; None for a command task, and where there was nothing to audit."""
     holdout_score: float | None = None
     """The same weights on the holdout split: measured for would-be champions alone."""
+    sandbox: str = ""
+    """The walls that it ran behind: `bubblewrap`, `namespaces`, `landlock`, or `open` for none."""
 
     def __post_init__(self) -> None:
         if (self.status is Status.SCORED) != (self.score is not None):

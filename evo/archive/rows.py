@@ -72,6 +72,7 @@ def of_finished(trial: Trial, standing: Standing) -> dict[str, Any]:
         "device": measurement.device,
         "split": measurement.split,
         "data_sha": measurement.data_sha,
+        "sandbox": measurement.sandbox,
         "attempt": trial.attempt,
         "started_at": trial.started_at,
         "finished_at": trial.finished_at,
@@ -99,6 +100,7 @@ def to_trial(row: Mapping[str, Any], curve: Iterable[Mapping[str, Any]]) -> Tria
             data_sha=row["data_sha"],
             verdict=_to_verdict(row),
             holdout_score=row["holdout_score"],
+            sandbox=row["sandbox"] or "",
         )
     return Trial(
         id=row["id"],

@@ -113,6 +113,7 @@ CREATE TABLE trials (
     device VARCHAR,
     split VARCHAR,
     data_sha VARCHAR,
+    sandbox VARCHAR,
     startup_seconds DOUBLE,
     training_seconds DOUBLE,
     overrun_seconds DOUBLE,
@@ -157,6 +158,7 @@ COMMENT ON COLUMN trials.audit_audited IS 'The claim corrected by the mean diffe
 COMMENT ON COLUMN trials.audit_gap_nats IS 'Mean of audited minus claimed nats a token';
 COMMENT ON COLUMN trials.audit_worst_nats IS 'Largest difference at one audited position';
 COMMENT ON COLUMN trials.audit_positions IS 'Positions that were audited';
+COMMENT ON COLUMN trials.sandbox IS 'Walls that it ran behind: bubblewrap, namespaces, landlock; open means none';
 
 CREATE TABLE curves (
     trial INTEGER NOT NULL,

@@ -139,14 +139,13 @@ class CommandReferee:
         """
         began, budget = time.monotonic(), self._rules.budget_seconds
         wall = budget * (WALL_PER_CPU_SECOND if self._rules.clock is Clock.CPU else 1.0)
-        while cell.process.poll() is None:
+        while (code := cell.poll()) is None:
             check_memory(cell, self._rules.memory_mb)
             check_stop(watch)
             if self._used(cell, began) > budget or time.monotonic() - began > wall:
                 raise EndedError(Status.TIMED_OUT, f"it took more than {budget:g} s")
             time.sleep(TICK_SECONDS)
         used = self._used(cell, began)
-        code = cell.process.returncode
         if code == -9:
             raise EndedError(Status.OUT_OF_MEMORY, "it was killed, most likely for want of memory")
         if code != 0:

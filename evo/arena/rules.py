@@ -109,9 +109,8 @@ def fault(frame: Frame) -> EndedError:
 
 def gone(cell: Cell) -> EndedError:
     """Why a cell's pipe closed without a word, by the way in which its process ended."""
-    try:
-        code = cell.process.wait(1.0)
-    except Exception:
+    code = cell.wait(1.0)
+    if code is None:
         return EndedError(Status.CRASHED, "it closed its pipe to the referee")
     if code == -9:
         return EndedError(Status.OUT_OF_MEMORY, "it was killed, most likely for want of memory")

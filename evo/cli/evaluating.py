@@ -20,12 +20,11 @@ from evo.archive.publication import publish
 from evo.archive.reading import Reader
 from evo.arena.corpus import Split
 from evo.arena.profile import choose
-from evo.arena.worker import Setup
 from evo.cli import place
 from evo.cli.looking import VARIANT
 from evo.cli.running import prepare_data
 from evo.config import Settings
-from evo.engine.assembly import data_folder_of, now
+from evo.engine.assembly import now, setups_of
 from evo.engine.layout import DATABASE, PUBLISHED, REPOSITORY
 from evo.errors import EvoError
 from evo.executors.executor import TrialEvent, TrialLost, TrialProgress
@@ -43,12 +42,20 @@ from evo.report.story import resolve
 @click.option("--seed", default=0, show_default=True, help="The first seed.")
 @click.option("--budget", type=float, metavar="SECONDS", help="Seconds that each may train for.")
 @click.option("--slots", type=int, metavar="N", help="Measurements at a time.")
+@click.option("--unsafe", is_flag=True, default=None, help="Run without a sandbox if need be.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def eval_command(
-    file: Path, seeds: int, seed: int, budget: float | None, slots: int | None, as_json: bool
+    file: Path,
+    seeds: int,
+    seed: int,
+    budget: float | None,
+    slots: int | None,
+    unsafe: bool | None,
+    as_json: bool,
 ) -> None:
     """Measure FILE as a search would: mean and spread of the score over K seeds."""
-    settings = place.settings_for(None, **{"task.budget_seconds": budget, "slots": slots})
+    overrides = {"task.budget_seconds": budget, "slots": slots, "unsafe": unsafe}
+    settings = place.settings_for(None, **overrides)
     try:
         source = file.read_text("utf-8")
     except UnicodeDecodeError as error:
@@ -138,10 +145,10 @@ def measure(
     Raises:
         EvoError: A trial couldn't be run, through no fault of the script.
     """
-    profile, data = choose(settings), data_folder_of(settings)
+    profile = choose(settings)
     events: queue.SimpleQueue[TrialEvent] = queue.SimpleQueue()
     slots = min(profile.slots, len(seeds))
-    setups = [Setup(profile.task, profile.rules, data, profile.gpu(slot)) for slot in range(slots)]
+    setups = setups_of(place.project(), settings, profile)[:slots]
     executor = LocalExecutor(setups, events.put)
     waiting, found = list(reversed(seeds)), dict[int, Measurement]()
     shares = dict.fromkeys(seeds, 0.0)

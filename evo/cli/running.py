@@ -40,6 +40,9 @@ def search_options(command: Any) -> Any:
             "--strategy", metavar="NAME", help="population, greedy or random [population]."
         ),
         click.option("--seed", type=int, metavar="N", help="Seed of the search."),
+        click.option(
+            "--unsafe", is_flag=True, default=None, help="Run without a sandbox if need be."
+        ),
     ]
     for option in reversed(options):
         command = option(command)

@@ -14,6 +14,7 @@ import msgspec
 from evo import __version__
 from evo.archive.archive import Archive, RunRecord
 from evo.archive.publication import Publisher
+from evo.arena import walls
 from evo.arena.corpus import Corpus, locate
 from evo.arena.profile import Profile, choose
 from evo.arena.worker import Setup
@@ -67,10 +68,7 @@ def assemble(
     if cause:
         raise SettingsError(f"{settings.task.editable} can't be the baseline: {cause}")
     program = read_program(project / settings.program)
-    setups = [
-        Setup(profile.task, profile.rules, data_folder_of(settings), profile.gpu(slot))
-        for slot in range(profile.slots)
-    ]
+    setups = setups_of(project, settings, profile)
     archive = Archive.open(folder / DATABASE)
     try:
         begin(archive, settings, profile)
@@ -110,6 +108,29 @@ def assemble(
         ),
         lambda on_event: LocalExecutor(setups, on_event),
     )
+
+
+def setups_of(project: Path, settings: Settings, profile: Profile) -> list[Setup]:
+    """What the referee of each slot measures, and behind which walls.
+
+    Raises:
+        EvoError: No walls hold here, and trials may not run without.
+    """
+    tier = walls.choose(settings.arena.sandbox, unsafe=settings.unsafe, gpu=profile.gpu(0))
+    data = data_folder_of(settings)
+    readable = tuple(str(project / path) for path in settings.arena.readable)
+    return [
+        Setup(
+            profile.task,
+            profile.rules,
+            data,
+            profile.gpu(slot),
+            sandbox=str(tier),
+            unsafe=settings.unsafe,
+            readable=readable,
+        )
+        for slot in range(profile.slots)
+    ]
 
 
 def operators(profile: Profile) -> dict[str, Operator]:

@@ -78,6 +78,7 @@ def measurements(draw: st.DrawFn) -> Measurement:
         data_sha=draw(texts),
         verdict=draw(st.none() | verdicts),
         holdout_score=draw(st.none() | numbers),
+        sandbox=draw(st.sampled_from(["bubblewrap", "open", ""])),
     )
 
 
