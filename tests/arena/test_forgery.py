@@ -4,6 +4,8 @@ Each is examined in real cells, by the same examiner that scores every trial, an
 what it is. The honest twin of each has the same weights and passes.
 """
 
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -266,16 +268,24 @@ def test_a_model_that_never_answers_is_timed_out(corpus: Corpus) -> None:
     assert (status, cause) == (Status.TIMED_OUT, "scoring took more than 4 s")
 
 
-def test_the_call_is_the_same_for_both_scorers(corpus: Corpus, tmp_path: Path) -> None:
+@pytest.fixture
+def notes() -> Iterator[Path]:
+    """A folder that any user may write to."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+def test_the_call_is_the_same_for_both_scorers(corpus: Corpus, notes: Path) -> None:
     """A script that writes down all it is told finds no difference but the text itself."""
     spying = with_forward(
         "import os, sys\n"
         "frame = sys._getframe(1)\n"
         "while 'job' not in frame.f_locals:\n    frame = frame.f_back\n"
-        f"with open('{tmp_path}/' + str(os.getpid()), 'a') as file:\n"
+        f"with open('{notes}/' + str(os.getpid()), 'a') as file:\n"
         "    print(tuple(tokens.shape), frame.f_locals['job'], sorted(os.environ), file=file)\n"
         "return self.head(self.embedding(tokens))"
     )
     assert examine(corpus, spying).honest
-    a, b = [path.read_text() for path in tmp_path.iterdir()]
+    a, b = [path.read_text() for path in notes.iterdir()]
     assert a == b
