@@ -113,7 +113,7 @@ def _status(code: int | None) -> int | None:
 
 
 _cells: set[int] = set()
-"""Process ids of this referee's own children, which are not orphans."""
+"""Process ids of this process's own children, which are not orphans."""
 
 
 def _descendants(pid: int) -> list[psutil.Process]:
@@ -133,11 +133,16 @@ def _orphans() -> list[psutil.Process]:
 _adopting = False
 
 
+def spare(pid: int) -> None:
+    """Says of a child of ours that it is no cell's orphan."""
+    _cells.add(pid)
+
+
 def adopt_orphans() -> None:
     """Makes this process the parent of daemons that its cells leave behind, so that it can end
     them (Linux; elsewhere a process that leaves its session and its parent is lost).
 
-    Only for a process that has no children but cells.
+    Only for a process that has no children but cells, and those that it `spare`s.
     """
     global _adopting
     if sys.platform == "linux":
