@@ -27,6 +27,15 @@ COMMANDS = {
     "eval": "evo.cli.evaluating:eval_command",
     "enqueue": "evo.cli.running:enqueue_command",
     "founders": "evo.cli.project:founders",
+    "pause": "evo.cli.steering:pause_command",
+    "resume": "evo.cli.steering:resume_command",
+    "kill": "evo.cli.steering:kill_command",
+    "prune": "evo.cli.steering:prune_command",
+    "retry": "evo.cli.steering:retry_command",
+    "replicate": "evo.cli.steering:replicate_command",
+    "hint": "evo.cli.steering:hint_command",
+    "budget": "evo.cli.steering:budget_command",
+    "slots": "evo.cli.steering:slots_command",
     "engine": "evo.cli.running:engine_command",
 }
 SUMMARIES = {
@@ -45,6 +54,15 @@ SUMMARIES = {
     "eval": "Measure any train.py: mean and spread, no search.",
     "enqueue": "Have a patch or a train.py of yours tried next.",
     "founders": "Look at the gene pool.",
+    "pause": "Start no new trial; those that run go on.",
+    "resume": "Go on after a pause.",
+    "kill": "Give a trial up; no fault of its variant.",
+    "prune": "Give a trial up as hopeless.",
+    "retry": "Run a variant again, next.",
+    "replicate": "Measure a variant once more, with a fresh seed.",
+    "hint": "Tell the operators something, from now on.",
+    "budget": "Change when the session ends.",
+    "slots": "Change how many trials run at a time.",
 }
 
 

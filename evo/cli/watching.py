@@ -18,6 +18,7 @@ from rich.text import Text
 
 from evo.engine import heartbeat, inbox
 from evo.engine.heartbeat import Heartbeat, Phase
+from evo.report.words import duration
 
 POLL_SECONDS = 0.25
 SHOWN_EVENTS = 8
@@ -46,15 +47,6 @@ class EventTail:
             self._position = log.tell()
         *lines, self._rest = text.split("\n")
         return lines
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as `h:mm:ss` or `m:ss`; a dash where nobody knows."""
-    if seconds is None:
-        return "-"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def progress_words(beat: Heartbeat) -> str:
