@@ -70,7 +70,7 @@ class Reception:
         self._files: dict[str, Path] = {}
         self._answered: set[str] = set()
         for arguments in rooms.archive.requests(Verb.HINT):
-            rooms.shelf.hint(arguments.get("text", ""))
+            self._hint(arguments.get("text", ""))
 
     def take(self) -> None:
         """Does what was asked since the last time."""
@@ -147,7 +147,9 @@ class Reception:
             case Verb.SLOTS:
                 return helm.use_slots(int(given["count"]))
             case _:
-                return self._hint(clean_text(given["text"]).strip())
+                if not self._hint(given["text"]):
+                    raise ValueError("a hint has words")
+                return "the operators are told"
 
     def _limit(self, given: dict[str, str]) -> str:
         trials = None if given.get("trials", NO_LIMIT) == NO_LIMIT else int(given["trials"])
@@ -162,11 +164,11 @@ class Reception:
             self._helm.limit_hours(hours)
         return "changed"
 
-    def _hint(self, text: str) -> str:
-        if not text:
-            raise ValueError("a hint has words")
-        self._rooms.shelf.hint(text)
-        return "the operators are told"
+    def _hint(self, text: str) -> bool:
+        text = clean_text(text).strip()
+        if text:
+            self._rooms.shelf.hint(text)
+        return bool(text)
 
     def _enqueue(self, request: Request, path: Path) -> str:
         title = request.arguments.get("title", "")
