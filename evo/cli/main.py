@@ -14,6 +14,7 @@ from evo.errors import EvoError
 COMMANDS = {
     "init": "evo.cli.project:init_command",
     "run": "evo.cli.running:run_command",
+    "tui": "evo.cli.tui:tui_command",
     "status": "evo.cli.looking:status_command",
     "stop": "evo.cli.running:stop_command",
     "best": "evo.cli.looking:best_command",
@@ -41,6 +42,7 @@ COMMANDS = {
 SUMMARIES = {
     "init": "Make a project folder: train.py, program.md, settings.",
     "run": "Start a search, or go on with one, and watch it.",
+    "tui": "Watch, ask and steer a run in the terminal.",
     "status": "What a run is doing, on one screen.",
     "stop": "Stop a running search.",
     "best": "The best variant so far, and how it got there.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from evo.engine.heartbeat import Phase, RunningTrial
 from evo.nouns import CurvePoint
 from evo.report import words
 from evo.tui.views.place import LITTLE_MB, Pulse
+from evo.tui.views.plotting import Layer, Piece
 from evo.tui.views.snapshot import Row, Snapshot
 
 SILENT_SECONDS = 20.0
@@ -212,3 +213,62 @@ def loss_at(curve: Sequence[CurvePoint], elapsed_seconds: float) -> float | None
     a, b = curve[after - 1], curve[after]
     share = (elapsed_seconds - a.elapsed_seconds) / (b.elapsed_seconds - a.elapsed_seconds)
     return a.loss + share * (b.loss - a.loss)
+
+
+def progress(snapshot: Snapshot, *, few: bool) -> list[Layer]:
+    """The progress plot: trials in the order in which they ended, and who led when.
+
+    Args:
+        snapshot: What was published.
+        few: Whether there is room for a whole cell a trial.
+    """
+    ignored: tuple[list[float], list[float]] = ([], [])
+    kept: tuple[list[float], list[float]] = ([], [])
+    for number, point in enumerate(snapshot.points, 1):
+        if point.score is not None:
+            xs, ys = kept if point.kept else ignored
+            xs.append(number)
+            ys.append(point.score)
+    leads = snapshot.promotions
+    line: tuple[list[float], list[float]] = ([], [])
+    for promotion in leads:
+        line[0].append(_trials_before(snapshot, promotion.at))
+        line[1].append(promotion.mean)
+    if line[0]:
+        line[0].append(max(len(snapshot.points), line[0][-1]))
+        line[1].append(line[1][-1])
+    return [
+        Layer(*ignored, "ignored", mark="∙" if few else ""),
+        Layer(*line, "line", steps=True),
+        Layer(*kept, "kept", mark="•" if few else ""),
+    ]
+
+
+def _trials_before(snapshot: Snapshot, at: datetime) -> int:
+    ends = [point.finished_at or at for point in snapshot.points]
+    return max(bisect_right(ends, at), 1)
+
+
+def side(pulse: Pulse, snapshot: Snapshot) -> list[list[Piece]]:
+    """What stands beside the plot where there is room: the champion's way, and what waits."""
+    lines: list[list[Piece]] = [[("What brought it", "dim")]]
+    path = [row for row in map(snapshot.row, snapshot.path) if row is not None]
+    for row in path[-8:]:
+        style = "good" if row.better else "bad" if row.better is not None else "dim"
+        shown = words.effect(row.effect) if row.parents else words.score(row.score)
+        name = "champion" if row.id == snapshot.champion else "title"
+        lines.append([(f"v{row.id:<5}", name), (f"{shown:>9}  ", style), (row.title, "")])
+    queued = snapshot.queued if pulse.alive else ()
+    if queued:
+        lines += [[], [(f"Queue: {len(queued)}", "dim")]]
+        for _, variant, purpose in queued[:5]:
+            waiting = snapshot.row(variant)
+            again = "again: " if purpose == "replicate" else ""
+            title = waiting.title if waiting else ""
+            lines.append([(f"v{variant:<5} ", "title"), (again, "info"), (title, "")])
+    if snapshot.last_causes:
+        lines += [[], [("Last without a score", "dim")]]
+        for _, variant, status, cause in snapshot.last_causes[:5]:
+            lines.append([(f"v{variant:<5} ", "title"), (f"{status} ", "bad"), (cause, "dim")])
+    lines.append([])
+    return lines

@@ -6,6 +6,7 @@ last layer that drew in it, so layers are given from the back to the front.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.uint8)
 """Bit of each dot in a cell, by row and column (Unicode block 28)."""
+BRAILLE = 0x2800
 BARS = " ▁▂▃▄▅▆▇█"
 
 Piece = tuple[str, str]
@@ -30,6 +32,8 @@ class Layer:
     style: str
     steps: bool = False
     """Drawn as a line that holds its value until the next point, instead of as points."""
+    mark: str = ""
+    """Drawn in a whole cell for each point, instead of a dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ def frame(layers: Sequence[Layer], *, keep: float = 0.9) -> Frame | None:
         return None
     low, high = np.quantile(ys, [1 - keep, keep])
     spread = max(high - low, abs(high) * 1e-6, 1e-12)
-    bottom, top = max(ys.min(), low - 2 * spread), min(ys.max(), high + 2 * spread)
+    bottom, top = max(ys.min(), low - spread / 2), min(ys.max(), high + spread / 2)
     margin = (top - bottom or spread) * 0.04
     left, right = xs.min(), xs.max()
     if right == left:
@@ -65,6 +69,7 @@ def frame(layers: Sequence[Layer], *, keep: float = 0.9) -> Frame | None:
 def draw(layers: Sequence[Layer], view: Frame, width: int, height: int) -> list[list[Piece]]:
     """Draws layers on `height` rows of `width` cells."""
     bits = np.zeros((height, width), dtype=np.uint8)
+    marked = np.zeros((height, width), dtype=np.int32)
     owner = np.full((height, width), -1, dtype=np.int16)
     for number, layer in enumerate(layers):
         if not len(layer.x):
@@ -72,10 +77,14 @@ def draw(layers: Sequence[Layer], view: Frame, width: int, height: int) -> list[
         px, py = _dots(layer, view, width, height)
         if layer.steps:
             px, py = _staircase(px, py, width * 2)
-        np.bitwise_or.at(bits, (py // 4, px // 2), DOTS[py % 4, px % 2])
+        if layer.mark:
+            marked[py // 4, px // 2] = ord(layer.mark)
+        else:
+            np.bitwise_or.at(bits, (py // 4, px // 2), DOTS[py % 4, px % 2])
         owner[py // 4, px // 2] = number
+    cells = np.where(marked > 0, marked, np.where(bits > 0, BRAILLE + bits, ord(" ")))
     names = [layer.style for layer in layers]
-    return [_pieces(bits[row], owner[row], names) for row in range(height)]
+    return [_pieces(cells[row], owner[row], names) for row in range(height)]
 
 
 def _dots(
@@ -106,12 +115,14 @@ def _staircase(
     return np.array(xs, dtype=np.int64), np.array(ys, dtype=np.int64)
 
 
-def _pieces(bits: NDArray[np.uint8], owner: NDArray[np.int16], names: Sequence[str]) -> list[Piece]:
+def _pieces(
+    cells: NDArray[np.int64], owner: NDArray[np.int16], names: Sequence[str]
+) -> list[Piece]:
     pieces: list[Piece] = []
     text, style = "", ""
-    for bit, number in zip(bits.tolist(), owner.tolist(), strict=True):
-        mark = chr(0x2800 + bit) if bit else " "
-        wanted = names[number] if bit else style
+    for cell, number in zip(cells.tolist(), owner.tolist(), strict=True):
+        mark = chr(cell)
+        wanted = names[number] if mark != " " else style
         if wanted != style and text:
             pieces.append((text, style))
             text = ""
@@ -121,7 +132,7 @@ def _pieces(bits: NDArray[np.uint8], owner: NDArray[np.int16], names: Sequence[s
 
 
 def plot(
-    layers: Sequence[Layer], width: int, height: int, *, keep: float = 0.9, digits: int = 4
+    layers: Sequence[Layer], width: int, height: int, *, keep: float = 0.9
 ) -> list[list[Piece]]:
     """A plot with its y axis on the left and the range of x below; rows of exactly `width` cells.
 
@@ -131,7 +142,8 @@ def plot(
     if view is None or height < 3 or width < 16:
         return []
     marks = (view.top, (view.top + view.bottom) / 2, view.bottom)
-    labels = [f"{value:.{digits}f}" for value in marks]
+    digits = min(max(2 - math.floor(math.log10(view.top - view.bottom)), 0), 6)
+    labels = [f"{value:,.{digits}f}" for value in marks]
     margin = max(len(label) for label in labels)
     inner_width, inner_height = width - margin - 2, height - 1
     at = {0: labels[0], inner_height // 2: labels[1], inner_height - 1: labels[2]}
