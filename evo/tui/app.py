@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from textual import work
+from textual import events, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -169,8 +169,8 @@ class RunApp(App[LeaveHow]):
 
     # Size
 
-    def on_resize(self) -> None:
-        small = self.size.width < LEAST_SIZE[0] or self.size.height < LEAST_SIZE[1]
+    def on_resize(self, event: events.Resize) -> None:
+        small = event.size.width < LEAST_SIZE[0] or event.size.height < LEAST_SIZE[1]
         if small and not isinstance(self.screen, TooSmall):
             self.push_screen(TooSmall(LEAST_SIZE))
         elif not small and isinstance(self.screen, TooSmall):

@@ -82,7 +82,7 @@ def draw(layers: Sequence[Layer], view: Frame, width: int, height: int) -> list[
         else:
             np.bitwise_or.at(bits, (py // 4, px // 2), DOTS[py % 4, px % 2])
         owner[py // 4, px // 2] = number
-    cells = np.where(marked > 0, marked, np.where(bits > 0, BRAILLE + bits, ord(" ")))
+    cells = np.where(marked > 0, marked, np.where(bits > 0, BRAILLE + bits.astype(np.int32), ord(" ")))
     names = [layer.style for layer in layers]
     return [_pieces(cells[row], owner[row], names) for row in range(height)]
 
@@ -116,7 +116,7 @@ def _staircase(
 
 
 def _pieces(
-    cells: NDArray[np.int64], owner: NDArray[np.int16], names: Sequence[str]
+    cells: NDArray[np.int32], owner: NDArray[np.int16], names: Sequence[str]
 ) -> list[Piece]:
     pieces: list[Piece] = []
     text, style = "", ""
