@@ -189,6 +189,10 @@ class CurvePoint:
     loss: float
     """Training loss as the trainee reports it, nats per token: for people to watch, never
     believed."""
+    tokens: int = 0
+    """Training tokens served so far; only of a trial that runs, and 0 where nobody knows."""
+    memory_mb: float = 0.0
+    """The most that its processes have held so far; as `tokens`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -308,6 +308,13 @@ class Archive:
         for _, record in sorted(told, key=lambda pair: pair[0]):
             yield record
 
+    def requests(self, verb: str) -> list[dict[str, str]]:
+        """The arguments of what people asked with a verb, oldest first."""
+        found = self._select(
+            "SELECT arguments FROM requests WHERE verb = ? ORDER BY asked_at, id", [verb]
+        )
+        return [json.loads(row["arguments"]) for row in found]
+
     def unfinished_trials(self) -> list[Trial]:
         """Trials that were queued or running when the archive was last closed, by id."""
         found = self._select("FROM trials WHERE seq IS NULL ORDER BY id")
@@ -340,9 +347,9 @@ class Archive:
 
     # Plumbing
 
-    def _select(self, sql: str) -> list[dict[str, Any]]:
+    def _select(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         with self._guard, self._explained("read"):
-            cursor = self._connection.execute(sql)
+            cursor = self._connection.execute(sql, list(parameters))
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -196,7 +196,13 @@ class Training:
     def _take_report(self, step: int, loss: float) -> None:
         if not math.isfinite(loss):
             raise EndedError(Status.CRASHED, f"nan: the training loss is {loss} at step {step}")
-        point = CurvePoint(round(self._used(), 3), step, loss)
+        point = CurvePoint(
+            round(self._used(), 3),
+            step,
+            loss,
+            tokens=self._tally.rows * self._rules.sequence_len,
+            memory_mb=round(self._cell.meter.peak_memory_mb, 1),
+        )
         curve = self._tally.curve
         if not curve or point.elapsed_seconds - curve[-1].elapsed_seconds > (
             self._rules.budget_seconds / 250

@@ -19,7 +19,7 @@ from rich.syntax import Syntax
 
 from evo.archive.reading import Reader
 from evo.cli import place
-from evo.cli.watching import duration, progress_words
+from evo.cli.watching import progress_words
 from evo.config import Settings
 from evo.engine import heartbeat
 from evo.engine.heartbeat import Heartbeat, Phase
@@ -29,6 +29,7 @@ from evo.patch import diff
 from evo.population.population import Population
 from evo.report.story import Story, resolve, tell
 from evo.report.summary import print_best, print_lineage, print_summary
+from evo.report.words import duration
 from evo.text import clean_text
 
 run_option = click.option("--run", "run_name", metavar="NAME", help="Name of the run.")

@@ -14,6 +14,7 @@ from evo.errors import EvoError
 COMMANDS = {
     "init": "evo.cli.project:init_command",
     "run": "evo.cli.running:run_command",
+    "tui": "evo.cli.tui:tui_command",
     "status": "evo.cli.looking:status_command",
     "stop": "evo.cli.running:stop_command",
     "best": "evo.cli.looking:best_command",
@@ -28,11 +29,21 @@ COMMANDS = {
     "score": "evo.cli.evaluating:score_command",
     "enqueue": "evo.cli.running:enqueue_command",
     "founders": "evo.cli.project:founders",
+    "pause": "evo.cli.steering:pause_command",
+    "resume": "evo.cli.steering:resume_command",
+    "kill": "evo.cli.steering:kill_command",
+    "prune": "evo.cli.steering:prune_command",
+    "retry": "evo.cli.steering:retry_command",
+    "replicate": "evo.cli.steering:replicate_command",
+    "hint": "evo.cli.steering:hint_command",
+    "budget": "evo.cli.steering:budget_command",
+    "slots": "evo.cli.steering:slots_command",
     "engine": "evo.cli.running:engine_command",
 }
 SUMMARIES = {
     "init": "Make a project folder: train.py, program.md, settings.",
     "run": "Start a search, or go on with one, and watch it.",
+    "tui": "Watch, ask and steer a run in the terminal.",
     "status": "What a run is doing, on one screen.",
     "stop": "Stop a running search.",
     "best": "The best variant so far, and how it got there.",
@@ -47,6 +58,15 @@ SUMMARIES = {
     "score": "Train a variant anew, on a split of your choice.",
     "enqueue": "Have a patch or a train.py of yours tried next.",
     "founders": "Look at the gene pool.",
+    "pause": "Start no new trial; those that run go on.",
+    "resume": "Go on after a pause.",
+    "kill": "Give a trial up; no fault of its variant.",
+    "prune": "Give a trial up as hopeless.",
+    "retry": "Run a variant again, next.",
+    "replicate": "Measure a variant once more, with a fresh seed.",
+    "hint": "Tell the operators something, from now on.",
+    "budget": "Change when the session ends.",
+    "slots": "Change how many trials run at a time.",
 }
 
 
