@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from evo.archive import rows
 from evo.errors import ArchiveError, RunHeldError
 from evo.nouns import (
+    Call,
     Clock,
     Direction,
     Estimate,
@@ -41,7 +42,10 @@ from evo.nouns import (
     Variant,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+SCHEMA = ("schema.sql", "models.sql")
+MIGRATIONS = {1: ("migrations/1.sql", "models.sql")}
+"""What leads from each version to the next."""
 NEVER = "1TB"
 """Size of the write-ahead log at which DuckDB would checkpoint by itself."""
 
@@ -159,6 +163,14 @@ class Archive:
                 for position, parent in enumerate(variant.parents):
                     edge = {"variant": variant.id, "parent": parent, "position": position}
                     _insert(cursor, "parents", edge)
+
+    def record_call(self, call: Call) -> None:
+        """Notes a call of a language model."""
+        values = rows.of_call(call)
+        with self._transaction() as cursor:
+            row = cursor.execute("SELECT coalesce(max(id) + 1, 0) FROM llm_calls").fetchone()
+            assert row is not None
+            _insert(cursor, "llm_calls", {"id": row[0]} | values)
 
     def queue_trial(self, trial: Trial) -> None:
         values = rows.of_queued(trial) | {"self_reported": self._self_reported}
@@ -418,12 +430,12 @@ def _bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None
 
 
 def _scripts(version: int | None) -> Sequence[str]:
-    """The whole schema, or migrations/N.sql for each version N that is to be left behind."""
+    """The whole schema, or what leads to it from an older version."""
+    names: list[str] = []
+    for number in range(version or 0, SCHEMA_VERSION):
+        names += MIGRATIONS[number] if version else ()
     package = files("evo.archive")
-    if version is None:
-        return [package.joinpath("schema.sql").read_text("utf-8")]
-    numbers = range(version, SCHEMA_VERSION)
-    return [package.joinpath(f"migrations/{n}.sql").read_text("utf-8") for n in numbers]
+    return [package.joinpath(name).read_text("utf-8") for name in names or SCHEMA]
 
 
 def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int | None:
