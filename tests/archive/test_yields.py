@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -39,7 +40,7 @@ def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     archive = Archive.open(tmp_path / "run.duckdb")
     archive.begin_run(RUN)
     archive.record_program(Program("do well", "sha"), NOW)
-    asked = {"operator": "mutate", "role": "optimizer", "program_sha": "sha"}
+    asked: dict[str, Any] = {"operator": "mutate", "role": "optimizer", "program_sha": "sha"}
     records = [
         (proposal(0), variant(0), 2.0, Standing.CHAMPION),
         (proposal(1, model="one", cost_usd=0.5, **asked), variant(1, (0,)), 1.5, Standing.JOINED),

@@ -4,7 +4,6 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -23,10 +22,9 @@ def model(server: Server, **settings: object) -> LiteLLMModel:
 
 
 @pytest.fixture(autouse=True)
-def key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-a-secret-of-the-environment")
     monkeypatch.delenv("OPENAI_API_BASE", raising=False)
-    return
 
 
 def failure(said: Said, **settings: object) -> ModelError:
