@@ -27,6 +27,7 @@ from evo.archive import rows
 from evo.archive.schema import Schema, shipped
 from evo.errors import ArchiveError, RunHeldError
 from evo.nouns import (
+    Call,
     Clock,
     Direction,
     Estimate,
@@ -171,6 +172,14 @@ class Archive:
                 for position, parent in enumerate(variant.parents):
                     edge = {"variant": variant.id, "parent": parent, "position": position}
                     _insert(cursor, "parents", edge)
+
+    def record_call(self, call: Call) -> None:
+        """Notes a call of a language model."""
+        values = rows.of_call(call)
+        with self._transaction() as cursor:
+            row = cursor.execute("SELECT coalesce(max(id) + 1, 0) FROM llm_calls").fetchone()
+            assert row is not None
+            _insert(cursor, "llm_calls", {"id": row[0]} | values)
 
     def queue_trial(self, trial: Trial) -> None:
         values = rows.of_queued(trial) | {"self_reported": self._self_reported}

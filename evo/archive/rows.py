@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from evo.nouns import (
+    Call,
     CurvePoint,
     Measurement,
     Outcome,
@@ -35,7 +36,13 @@ def to_proposal(row: Mapping[str, Any]) -> Proposal:
     """A proposal without its source, which is in git."""
     values = {name: row[name] for name in _PROPOSAL}
     values |= {"outcome": Outcome(row["outcome"]), "parents": tuple(row["parents"])}
+    values["cost_usd"] = values["cost_usd"] or 0.0  # NULL in a row older than the column
     return Proposal(**values)
+
+
+def of_call(call: Call) -> dict[str, Any]:
+    values = {field.name: getattr(call, field.name) for field in fields(Call)}
+    return values | {"outcome": str(call.outcome)}
 
 
 def of_variant(variant: Variant) -> dict[str, Any]:

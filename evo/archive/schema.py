@@ -58,7 +58,7 @@ class Schema:
 
 @cache
 def shipped() -> Schema:
-    """The schema that this evo writes: schema.sql beside this file, and migrations/N.sql."""
+    """The schema that this evo writes: the SQL beside this file, and migrations/N.sql."""
     package = files("evo.archive")
     folder = package.joinpath("migrations")
     migrations = {}
@@ -68,10 +68,13 @@ def shipped() -> Schema:
             for entry in folder.iterdir()
             if entry.name.endswith(".sql")
         }
-    return Schema(VERSION, package.joinpath("schema.sql").read_text("utf-8"), migrations)
+    whole = "".join(package.joinpath(name).read_text("utf-8") for name in FILES)
+    return Schema(VERSION, whole, migrations)
 
 
 VERSION = 1
+FILES = ("schema.sql", "models.sql")
+"""In the order in which they are run."""
 
 
 def version_of(connection: duckdb.DuckDBPyConnection, path: Path) -> int | None:

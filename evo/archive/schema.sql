@@ -56,7 +56,8 @@ CREATE TABLE proposals (
     model VARCHAR NOT NULL,
     program_sha VARCHAR NOT NULL,
     seconds DOUBLE NOT NULL,
-    made_at TIMESTAMP NOT NULL
+    made_at TIMESTAMP NOT NULL,
+    cost_usd DOUBLE DEFAULT 0
 );
 COMMENT ON TABLE proposals IS 'Everything that was proposed, accepted or refused';
 COMMENT ON COLUMN proposals.subject IS 'A founder''s name, the variant to ablate, a person''s request';
@@ -64,6 +65,7 @@ COMMENT ON COLUMN proposals.outcome IS 'accepted, malformed, no_op, duplicate, p
 COMMENT ON COLUMN proposals.cause IS 'Why it was refused; empty if accepted';
 COMMENT ON COLUMN proposals.twin IS 'The variant that a duplicate equals';
 COMMENT ON COLUMN proposals.seconds IS 'From the brief to the end of preflight';
+COMMENT ON COLUMN proposals.cost_usd IS 'What models charged for it, as far as prices are known';
 
 CREATE TABLE variants (
     id INTEGER PRIMARY KEY,
@@ -192,20 +194,6 @@ CREATE TABLE openings (
     opened_at TIMESTAMP NOT NULL
 );
 COMMENT ON TABLE openings IS 'Each time that somebody had a variant scored on a split that no search may see';
-
-CREATE TABLE llm_calls (
-    id BIGINT PRIMARY KEY,
-    proposal INTEGER,
-    model VARCHAR NOT NULL,
-    role VARCHAR NOT NULL,
-    outcome VARCHAR NOT NULL,
-    tokens_in BIGINT,
-    tokens_out BIGINT,
-    cost_usd DOUBLE,
-    latency_seconds DOUBLE NOT NULL,
-    called_at TIMESTAMP NOT NULL
-);
-COMMENT ON TABLE llm_calls IS 'Every call of a model, also those whose answer was of no use';
 
 CREATE TABLE sessions (
     started_at TIMESTAMP NOT NULL,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Mapping
@@ -26,12 +25,13 @@ from evo.engine.layout import DATABASE, FOUNDERS, PUBLISHED, REPOSITORY
 from evo.engine.shelf import PopulationShelf
 from evo.errors import PatchError, PopulationError, SettingsError
 from evo.executors.local import LocalExecutor
-from evo.nouns import Program, Recipe, Task
+from evo.nouns import Recipe, Task
 from evo.operators.ablation import Ablate
 from evo.operators.crossover import Crossover
 from evo.operators.founding import Founder
 from evo.operators.human import Human
 from evo.operators.operator import Operator
+from evo.operators.program import read_program
 from evo.operators.screening import screen
 from evo.operators.tuning import Tune
 from evo.patch import FounderPatch, read_founder
@@ -67,7 +67,7 @@ def assemble(
     cause = screen(baseline, profile.task.recipe)
     if cause:
         raise SettingsError(f"{settings.task.editable} can't be the baseline: {cause}")
-    program = read_program(project / settings.program)
+    program = read_program(project / settings.program).program
     setups = setups_of(project, settings, profile)
     archive = Archive.open(folder / DATABASE)
     try:
@@ -149,25 +149,6 @@ def plan(settings: Settings, task: Task, founders: Mapping[str, FounderPatch]) -
         population_size=settings.population_size,
         confirmations=settings.confirmations,
     )
-
-
-def read_program(path: Path) -> Program:
-    """program.md, as the operators are given it.
-
-    Raises:
-        SettingsError: It is missing or empty.
-    """
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        cause = error.strerror if isinstance(error, OSError) else error
-        raise SettingsError(
-            f"{path.name} can't be read: {cause}; it tells the operators what you want, and "
-            "`evo init DIR` writes one to start from"
-        ) from error
-    if not text.strip():
-        raise SettingsError(f"{path.name} is empty; it tells the operators what you want")
-    return Program(text, hashlib.sha256(text.encode()).hexdigest())
 
 
 def read_founders(folder: Path) -> tuple[dict[str, FounderPatch], list[str]]:
