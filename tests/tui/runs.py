@@ -116,8 +116,8 @@ def _tell(
     title: str,
     score: float | None,
 ) -> None:
-    more = {"parents": parents, "operator": operator, "title": title}
-    asked = replace(proposal(number, **more), program_sha="ab" * 32)
+    asked = proposal(number, parents=parents, operator=operator, title=title)
+    asked = replace(asked, program_sha="ab" * 32)
     made = variant(number, parents, operator=operator, title=title, diff=DIFF if parents else "",
                    rationale="A rate that is a little higher.",
                    subject="1" if operator == "ablate" else "",

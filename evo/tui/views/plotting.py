@@ -82,7 +82,9 @@ def draw(layers: Sequence[Layer], view: Frame, width: int, height: int) -> list[
         else:
             np.bitwise_or.at(bits, (py // 4, px // 2), DOTS[py % 4, px % 2])
         owner[py // 4, px // 2] = number
-    cells = np.where(marked > 0, marked, np.where(bits > 0, BRAILLE + bits.astype(np.int32), ord(" ")))
+    cells = np.where(
+        marked > 0, marked, np.where(bits > 0, BRAILLE + bits.astype(np.int32), ord(" "))
+    )
     names = [layer.style for layer in layers]
     return [_pieces(cells[row], owner[row], names) for row in range(height)]
 
