@@ -266,16 +266,19 @@ class RunApp(App[LeaveHow]):
             self.push_screen(Help(self._keys()))
 
     def _keys(self) -> list[tuple[str, str]]:
-        """The keys of the place that one is in, with what they do."""
+        """The keys of the place that one is in, with what they do: evo's own, nearest first."""
         found: dict[str, str] = {}
-        for active in self.screen.active_bindings.values():
-            binding = active.binding
-            if binding.description and not binding.system:
-                key = self.get_key_display(binding)
-                found.setdefault(binding.description, "")
-                known = found[binding.description]
-                found[binding.description] = f"{known} {key}".strip() if key not in known else known
-        return [(keys, what) for what, keys in found.items()]
+        for node in self.focused.ancestors_with_self if self.focused else [self.screen, self]:
+            for kind in type(node).__mro__:
+                own = (
+                    kind.__dict__.get("BINDINGS", []) if kind.__module__.startswith("evo.") else []
+                )
+                for binding in Binding.make_bindings(own):
+                    key = self.get_key_display(binding)
+                    known = found.get(binding.description, "")
+                    if key not in known.split():
+                        found[binding.description] = f"{known} {key}".strip()
+        return [(keys, what) for what, keys in found.items() if not what.isdigit()]
 
     @work
     async def action_leave(self) -> None:

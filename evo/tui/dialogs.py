@@ -118,11 +118,8 @@ class Help(ModalScreen[None]):
         for keys, what in self._keys:
             table.add_row(keys, what)
         for keys, what in (
-            ("1…6", "Turn to a screen"),
-            ("j k g G", "Move in lists; arrows and the mouse do too"),
-            ("/", "Filter or search"),
+            ("mouse", "Turns to a tab, points at a row, twice opens it"),
             ("ctrl+p", "Everything by name"),
-            ("ctrl+t", "Dark, light, sixteen colours"),
         ):
             table.add_row(keys, what)
         with VerticalScroll(classes="box"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -89,7 +88,7 @@ def empty_run(project: Path) -> Place:
     return Place("main", project / "archive" / "main", folder, project / "program.md")
 
 
-def beat(place: Place, phase: Phase, *, at: float = 1000.0, **more: Any) -> Heartbeat:
+def beat(place: Place, phase: Phase, *, at: float = 1000.0, **more: object) -> Heartbeat:
     """Writes a heartbeat of this process, which is alive; `pid=0` is of one that is not."""
     pid, started = heartbeat.this_process()
     fields: dict[str, object] = {
@@ -117,8 +116,8 @@ def _tell(
     title: str,
     score: float | None,
 ) -> None:
-    made_of = proposal(number, parents=parents, operator=operator, title=title)
-    asked = replace(made_of, program_sha="ab" * 32)
+    asked = proposal(number, parents=parents, operator=operator, title=title)
+    asked = replace(asked, program_sha="ab" * 32)
     made = variant(number, parents, operator=operator, title=title, diff=DIFF if parents else "",
                    rationale="A rate that is a little higher.",
                    subject="1" if operator == "ablate" else "",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -84,8 +83,10 @@ def test_health_says_the_worst(
     tmp_path: Path, phase: Phase, *, alive: bool, words_said: str, severity: Severity
 ) -> None:
     place = empty_run(tmp_path)
-    process: dict[str, Any] = {} if alive else {"pid": 0}
-    beat(place, phase, message="no room", **process)
+    if alive:
+        beat(place, phase, message="no room")
+    else:
+        beat(place, phase, message="no room", pid=0)
     found = overview.health(replace(look(place, 1001.0), free_mb=1e6), None)
     assert found.severity is severity
     assert found.text.startswith(words_said)

@@ -45,6 +45,9 @@ class Tree(Rows):
         Binding("c", "champion", "Champion"),
     ]
 
+    class Changed(Message):
+        """Other lines are in sight."""
+
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.family: Family | None = None
@@ -79,6 +82,7 @@ class Tree(Rows):
         self._lines = self.family.lines(self.folded, self.query_text)
         self.renew()
         self.point(keep)
+        self.post_message(self.Changed())
 
     def point(self, variant: int | None) -> None:
         """Moves the cursor to a variant that is in the tree; opens what hides it."""
@@ -273,6 +277,11 @@ class LineagePane(Pane):
         noise = f"  noise of a trial {words.score(snapshot.noise)}" if snapshot.noise else ""
         note.update(self.palette.text([(text + noise, "dim")]))
 
+    def on_tree_changed(self, event: Tree.Changed) -> None:
+        event.stop()
+        self._note()
+        self._read_soon()
+
     # The filter
 
     def action_filter(self) -> None:
@@ -284,7 +293,6 @@ class LineagePane(Pane):
         event.stop()
         try:
             self.family_tree.filter(event.value)
-            self._note()
         except FilterError as error:
             self._note(str(error))
 
