@@ -7,7 +7,6 @@ read it.
 
 from __future__ import annotations
 
-import os
 import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -183,12 +182,3 @@ def _capability(tier: Tier, reach: Reach) -> int:
         if identity.may(one):
             return one
     return -1
-
-
-def executable(name: str) -> str | None:
-    """Where the shell would find a program."""
-    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        path = Path(folder) / name
-        if path.is_file() and os.access(path, os.X_OK):
-            return str(path)
-    return None
