@@ -18,7 +18,7 @@ from evo.arena import scratch
 from evo.arena.cgroups import Cage
 from evo.arena.log import END_SECONDS, Log
 from evo.arena.meter import Meter
-from evo.arena.plan import Limits, Tier
+from evo.arena.plan import PRIVATE_SCRATCH, Limits, Tier
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -60,9 +60,13 @@ class Cell:
 
     def excess(self) -> str:
         """Which limit it has crossed that isn't one of memory or processes; empty if none."""
-        if self.scratch is None:
-            return ""
-        return scratch.excess(self.scratch, self.limits.scratch_mb)
+        if self.scratch is not None:
+            return scratch.excess(self.scratch, self.limits.scratch_mb)
+        try:
+            pid = self.meter.candidate_pid()
+            return scratch.excess_of_files(f"/proc/{pid}/root{PRIVATE_SCRATCH}") if pid else ""
+        except (psutil.Error, OSError):
+            return ""  # it is gone
 
     def end(self) -> int | None:
         """Kills whatever is left of the tree and removes the scratch; the exit status if any.

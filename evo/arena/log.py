@@ -1,4 +1,4 @@
-"""What a cell prints: drained without limit, kept in part."""
+"""What a cell prints: drained without limit, kept in part, and clean where a person may read it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import threading
 from pathlib import Path
 from typing import BinaryIO
+
+from evo.text import clean_text
 
 END_SECONDS = 2.0
 
@@ -26,7 +28,7 @@ class Log:
         self._thread.start()
 
     def tail(self, most_bytes: int = 4096) -> str:
-        """The last bytes printed, as text; undecodable bytes are replaced."""
+        """The last bytes printed, as text, control codes and all; undecodable ones are replaced."""
         return bytes((self._head + self._tail)[-most_bytes:]).decode("utf-8", "replace")
 
     def close(self, timeout_seconds: float = END_SECONDS) -> None:
@@ -54,9 +56,11 @@ class Log:
 
     @staticmethod
     def _write(file: BinaryIO | None, data: bytes) -> None:
+        """Appends to the file; it may be shown on a terminal, so no control code gets there."""
         if file and data:
+            text = clean_text(data.decode("utf-8", "replace"), most_characters=len(data))
             with contextlib.suppress(OSError):
-                file.write(data)
+                file.write(text.encode())
 
     def _read(self) -> bytes:
         try:

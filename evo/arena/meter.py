@@ -46,17 +46,17 @@ class Meter:
         self._cpu_seconds = max(self._cpu_seconds, own + self._others_cpu_seconds)
         return self._cpu_seconds
 
-    def survey(self, *, now: float | None = None) -> None:
-        """Counts processes and memory, at most twice a second."""
+    def survey(self, *, now: float | None = None) -> bool:
+        """Counts processes and memory, at most twice a second; whether it did."""
         now = time.monotonic() if now is None else now
         if now < self._next_survey:
-            return
+            return False
         self._next_survey = now + SURVEY_SECONDS
         cpu, memory, count, files = 0.0, 0.0, 0, dict[int, int]()
         try:
             candidate, family = self._find_candidate(), self._family()
         except psutil.Error:
-            return
+            return False
         waiting = self._between(family, candidate)
         for process in family:
             if process in waiting:
@@ -73,6 +73,16 @@ class Meter:
         self.processes = count
         self._others_cpu_seconds = cpu
         self.peak_memory_mb = max(self.peak_memory_mb, memory + sum(files.values()) / 2**20)
+        return True
+
+    def candidate_pid(self) -> int | None:
+        """The candidate's own process; None while it is still being started.
+
+        Raises:
+            psutil.Error: It is gone.
+        """
+        pid = self._find_candidate().pid
+        return pid if pid != self.pid or not self.depth else None
 
     def _find_candidate(self) -> psutil.Process:
         if self._candidate is None:

@@ -7,7 +7,6 @@ read it.
 
 from __future__ import annotations
 
-import os
 import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +17,10 @@ from typing import TypedDict
 from evo.arena import identity
 from evo.arena.reach import Reach, hidden_from_others
 
+PRIVATE_SCRATCH = "/cell"
+"""Where a cell that has a file system of its own may write."""
 PRIVATE_HOME = "/cell/home"
-"""The scratch folder where a cell has a file system of its own."""
+"""The scratch folder in there."""
 Mount = tuple[str, str, str]
 
 
@@ -107,7 +108,7 @@ def draw(
     if tier.private and not as_root:
         user = -1  # a user namespace has nobody else
     facts = () if tier.private else reach.facts
-    writable = ["/cell"] if tier.private else [home]
+    writable = [PRIVATE_SCRATCH] if tier.private else [home]
     return Plan(
         command=list(command),
         streams=[],
@@ -143,7 +144,7 @@ def mounts_as_root() -> bool:
 
 def mounts(reach: Reach, limits: Limits) -> list[Mount]:
     """The whole file system of a cell."""
-    made: list[Mount] = [("scratch", str(limits.scratch_mb), "/cell")]
+    made: list[Mount] = [("scratch", str(limits.scratch_mb), PRIVATE_SCRATCH)]
     made += [("folder", "", PRIVATE_HOME), ("folder", "", "/cell/shm")]
     if not any(path == "/tmp" or path.startswith("/tmp/") for path in reach.readable):
         made.append(("link", PRIVATE_HOME, "/tmp"))
@@ -181,12 +182,3 @@ def _capability(tier: Tier, reach: Reach) -> int:
         if identity.may(one):
             return one
     return -1
-
-
-def executable(name: str) -> str | None:
-    """Where the shell would find a program."""
-    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        path = Path(folder) / name
-        if path.is_file() and os.access(path, os.X_OK):
-            return str(path)
-    return None

@@ -83,8 +83,8 @@ def hidden_from_others(paths: Iterable[str], *, below: bool) -> bool:
 def _python() -> list[str]:
     """The interpreter's folders; one that holds evo itself is taken apart to leave that out."""
     roots = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
+    roots |= {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     roots |= {str(Path(root).resolve()) for root in roots}
-    roots |= {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
     found = []
     for root in sorted(roots):
         if root not in ("/", "/usr"):

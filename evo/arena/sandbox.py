@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import marshal
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -173,7 +174,7 @@ def _program(tier: Tier, drawn: Plan, handover: Handover) -> list[str]:
         )
         drawn["mounts"] = None
         told_at = handover.text(bubblewrap.encode(told))
-        outer = [plan.executable(bubblewrap.NAME) or bubblewrap.NAME, "--args", str(told_at)]
+        outer = [shutil.which(bubblewrap.NAME) or bubblewrap.NAME, "--args", str(told_at)]
     plan_at = handover.text(marshal.dumps(dict(drawn)))
     return [*outer, sys.executable, "-S", "-P", "-s", "-c", _START, str(plan_at)]
 

@@ -51,6 +51,18 @@ def excess(folder: Path, most_mb: int) -> str:
     return ""
 
 
+def excess_of_files(place: str) -> str:
+    """Why a file system in memory, whose size is bounded, holds too many files.
+
+    Raises:
+        OSError: It can't be seen.
+    """
+    status = os.statvfs(place)
+    if status.f_files - status.f_ffree > MOST_FILES:
+        return f"its scratch folder holds more than {MOST_FILES:,} files"
+    return ""
+
+
 def remove(folder: Path) -> None:
     """Removes it with everything in it, however deep or closed; its processes must be gone."""
     with contextlib.suppress(RecursionError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from evo import __version__
-from evo.arena import bubblewrap, canaries, harness, landlock, plan
+from evo.arena import bubblewrap, canaries, harness, landlock
 from evo.arena.plan import Tier
 from evo.errors import ArenaError, SettingsError
 
@@ -144,7 +145,7 @@ def _missing(tier: Tier) -> list[str]:
     """What a tier lacks before anything is tried, in words that say what to do."""
     if sys.platform != "linux":
         return [f"it needs Linux, and this is {sys.platform}"]
-    if tier is Tier.BUBBLEWRAP and plan.executable(bubblewrap.NAME) is None:
+    if tier is Tier.BUBBLEWRAP and shutil.which(bubblewrap.NAME) is None:
         return ["bubblewrap isn't installed (on Debian and Ubuntu: apt install bubblewrap)"]
     if landlock.version() == 0:
         return ["this kernel has no Landlock (Linux 5.13 or newer, and `landlock` among lsm=)"]
@@ -161,7 +162,7 @@ def _key() -> str:
         harness.staged().name,
         sys.prefix,
         str(os.geteuid()),
-        plan.executable(bubblewrap.NAME) or "",
+        shutil.which(bubblewrap.NAME) or "",
         *(line.split()[1] for line in rights),
     ]
     for space in ("mnt", "user", "pid", "net"):

@@ -1,11 +1,15 @@
 """Hostile scripts that try to send something out: nobody may hear of it."""
 
+import json
 import socket
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
 from evo.arena.plan import Tier
-from tests.attacks.world import BEGUN, TRIED, World
+from tests.attacks.world import BEGUN, PRELUDE, TRIED, World, world
 
 CONNECT = """
     def send(*address, family=socket.AF_INET, kind=socket.SOCK_STREAM, protocol=0):
@@ -137,17 +141,26 @@ def test_a_cell_cant_be_called_from_outside(shared: World, tier: Tier) -> None:
         assert plug.connect_ex(("127.0.0.1", 47123)) != 0
 
 
-def test_a_connection_that_is_let_through_is_heard(shared: World) -> None:
-    """The assertions above can fail: outside of a cell the same goes through."""
-    with socket.create_connection(("127.0.0.1", int(shared.bait["tcp"])), 2) as plug:
-        plug.sendall(b"OUT")
-        assert "something came by tcp" in shared.harm()
-        shared.ears["tcp"].accept()[0].close()
-    assert shared.harm() == []
+@pytest.mark.parametrize(
+    ("attack", "ear"),
+    [
+        ("by TCP", "tcp"),
+        ("by TCP over IPv6", "tcp6"),
+        ("by UDP, as a question for names", "udp"),
+        ("to a socket in the file system", "stream"),
+        ("to an abstract socket", "abstract"),
+        ("by one of a pair of sockets, pointed elsewhere", "datagram"),
+    ],
+)
+def test_outside_of_a_cell_the_same_is_heard(attack: str, ear: str) -> None:
+    """The assertions above can fail."""
+    with world() as own:
+        source = PRELUDE + textwrap.dedent(CONNECT + _indented(ATTACKS[attack]))
+        environment = {"BAIT": json.dumps(own.bait)}
+        subprocess.run([sys.executable, "-S", "-c", source], env=environment, check=True)
+        assert f"something came by {ear}" in own.harm()
 
 
 def _indented(attack: str) -> str:
     """The attack at the depth of what stands before it."""
-    import textwrap
-
     return textwrap.indent(textwrap.dedent(attack), "    ")

@@ -201,7 +201,7 @@ def world() -> Iterator[World]:
         folder = Path(tempfile.mkdtemp(prefix="evo-world-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         names = ["ssh_key", "archive", "validation", "other_trial", "argument", "environment"]
-        names += ["shared_memory", "shm_file", "descriptor", "terminal"]
+        names += ["shared_memory", "shm_file", "descriptor"]
         hidden = {name: secrets.token_hex(16) for name in names}
         _lay_files(folder, hidden)
         ears = _ears(folder, stack)
