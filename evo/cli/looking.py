@@ -123,7 +123,7 @@ def show_command(variant: str, run_name: str | None, as_json: bool) -> None:
         trials = reader.query(
             "SELECT id, purpose, status, score, round(training_seconds, 1) AS seconds, steps, "
             "round(tokens / nullif(training_seconds, 0)) AS tokens_per_second, "
-            "round(peak_memory_mb) AS memory_mb, cause FROM trials WHERE variant = ? ORDER BY id",
+            "round(peak_memory_mb) AS memory_mb, cause, sandbox FROM trials WHERE variant = ? ORDER BY id",
             [number],
         )
     fields = dict(zip(record.columns, record.rows[0], strict=True))
@@ -145,7 +145,8 @@ def show_command(variant: str, run_name: str | None, as_json: bool) -> None:
         speed = f"{cells['tokens_per_second'] or 0:,.0f} tokens/s, " if cells["steps"] else ""
         console.print(
             f"trial {cells['id']:<4} {cells['purpose']:<9} {cells['status']}  {score}  "
-            f"{speed}{cells['memory_mb'] or 0:,.0f} MB",
+            f"{speed}{cells['memory_mb'] or 0:,.0f} MB"
+            f"{', without a sandbox' if cells['sandbox'] == 'open' else ''}",
             highlight=False,
         )
     print_diff(str(fields["diff"]), console)
