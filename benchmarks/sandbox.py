@@ -3,8 +3,8 @@
     python benchmarks/sandbox.py [--starts N]
 
 A start is measured from the request to the end of `python -c pass`; the end of the cell, with what
-it takes to kill a tree and clear up, is a column of its own. Tiers take turns, so that a busy moment
-hits them all.
+it takes to kill a tree and clear up, is a column of its own. Tiers take turns, so that a busy
+moment hits them all; where others keep the cores busy, the fastest start says more than the median.
 """
 
 from __future__ import annotations
@@ -60,15 +60,16 @@ def main() -> None:
         for tier, sandbox in sandboxes.items():
             taken[tier].append(walled(sandbox))
     middle = statistics.median(start for start, _ in taken["bare"])
+    fastest = min(start for start, _ in taken["bare"])
     print(f"{options.starts} starts each, as {'root' if os.geteuid() == 0 else 'a user'}\n")
-    print("| tier | median ms | over bare | 10 % | 90 % | end ms |")
-    print("|---|---:|---:|---:|---:|---:|")
+    print("| tier | fastest ms | over bare | median ms | over bare | 90 % | end ms |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
     for name, pairs in taken.items():
         starts = sorted(start for start, _ in pairs)
         print(
-            f"| {name} | {statistics.median(starts):.0f} "
-            f"| {statistics.median(starts) - middle:+.0f} "
-            f"| {starts[len(starts) // 10]:.0f} | {starts[len(starts) * 9 // 10]:.0f} "
+            f"| {name} | {starts[0]:.0f} | {starts[0] - fastest:+.0f} "
+            f"| {statistics.median(starts):.0f} | {statistics.median(starts) - middle:+.0f} "
+            f"| {starts[len(starts) * 9 // 10]:.0f} "
             f"| {statistics.median(end for _, end in pairs):.0f} |"
         )
 

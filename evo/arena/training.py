@@ -217,7 +217,6 @@ class Training:
                 )
             return
         if self._spare is None and rules.clock is Clock.WALL:
-            # From this thread: a cell dies with the thread that started it.
             self._spare = self._start_cell()
         late = self._used() - rules.budget_seconds - self._allowance(reader)
         if late > 0 and self._weights is None:

@@ -123,7 +123,8 @@ def show_command(variant: str, run_name: str | None, as_json: bool) -> None:
         trials = reader.query(
             "SELECT id, purpose, status, score, round(training_seconds, 1) AS seconds, steps, "
             "round(tokens / nullif(training_seconds, 0)) AS tokens_per_second, "
-            "round(peak_memory_mb) AS memory_mb, cause, sandbox FROM trials WHERE variant = ? ORDER BY id",
+            "round(peak_memory_mb) AS memory_mb, cause, sandbox "
+            "FROM trials WHERE variant = ? ORDER BY id",
             [number],
         )
     fields = dict(zip(record.columns, record.rows[0], strict=True))

@@ -77,9 +77,7 @@ def assemble(
         population = open_population(folder / REPOSITORY, settings.task.editable, archive)
         founders, warnings = read_founders(project / settings.population_folder / FOUNDERS)
         if setups[0].sandbox == Tier.OPEN:
-            warnings.append(
-                "trials run without a sandbox, and can read and change all that you can"
-            )
+            warnings.append("trials run without a sandbox: they can read and change all you can")
         shelf = PopulationShelf(population, founders)
         rooms = Rooms(
             folder=folder,
