@@ -46,7 +46,8 @@ class Cell:
     def __post_init__(self) -> None:
         _cells.add(self.process.pid)
         # The candidate is the child of a guard, or of its namespace's first process.
-        self.meter = Meter(self.process.pid, depth=2 if self.tier.private else 1)
+        depth = 2 if self.tier.private else int(hasattr(os, "pidfd_open"))
+        self.meter = Meter(self.process.pid, depth=depth)
 
     def poll(self) -> int | None:
         """How the candidate ended, as `Popen.returncode` says it; None while it runs."""

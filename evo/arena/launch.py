@@ -35,7 +35,7 @@ STATUS_OF_SIGNALS = 128
 def main() -> None:
     """`launch DESCRIPTOR`: the plan is read from there."""
     plan = _read_plan(int(sys.argv[1]))
-    if plan["shared"]:
+    if plan["shared"] and hasattr(os, "pidfd_open"):
         child = os.fork()
         if child:
             _watch_over(child, plan["lifeline"])
@@ -225,6 +225,8 @@ def _die_with_the_parent() -> None:
 
 
 def _prctl(option: int, *arguments: int) -> None:
+    if sys.platform != "linux":
+        return
     import ctypes
 
     given = [ctypes.c_ulong(one) for one in (*arguments, 0, 0, 0, 0)[:4]]

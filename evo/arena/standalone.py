@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from evo.arena import walls
@@ -87,9 +88,9 @@ def measure_file(script: Path, arguments: Sequence[str]) -> int:
         adopt_orphans()
         tier = walls.choose(settings.arena.sandbox, unsafe=settings.unsafe, gpu=profile.gpu(0))
         sandbox = TierSandbox(tier, settings.arena.readable)
-        measurement = _measure(
-            script, Referee(corpus, sandbox, profile.rules, script.name), profile, options.seed
-        )
+        referee = Referee(corpus, sandbox, profile.rules, script.name)
+        measurement = _measure(script, referee, profile, options.seed)
+        measurement = replace(measurement, sandbox=str(tier))
     except (EvoError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

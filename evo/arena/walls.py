@@ -23,15 +23,33 @@ from evo.errors import ArenaError, SettingsError
 AUTO = "auto"
 TRIED = (Tier.BUBBLEWRAP, Tier.NAMESPACES, Tier.LANDLOCK)
 """In this order, until one is good."""
+_PRIVATE = (
+    "no network, no file but Python's and the harness's, no process but its own, nothing of the "
+    "environment; a scratch folder in memory that nobody else sees; nothing is left at its end"
+)
 GUARANTEES = {
-    Tier.BUBBLEWRAP: "no network, no files but Python's, no processes but its own; a private "
-    "scratch folder in memory; all gone at the end",
-    Tier.NAMESPACES: "the same as bubblewrap, by evo's own means",
-    Tier.LANDLOCK: "no network, no files but Python's, no signals or tracing; but whether a file "
-    "exists, and its size and dates, can be seen, and scratch is on the machine's disk",
-    Tier.OPEN: "nothing: a clean environment, limits, and an end of the processes it started",
+    Tier.BUBBLEWRAP: _PRIVATE,
+    Tier.NAMESPACES: _PRIVATE,
+    Tier.LANDLOCK: "no network, no file but Python's and the harness's, no signal to and no look "
+    "into other processes, nothing of the environment; nothing is left at its end",
+    Tier.OPEN: "a clean environment, limits, no network, and an end of the processes it started",
 }
 """What holds in each tier, in a line; docs/sandbox.md has the whole of it."""
+_ALL = "keep a hole in the kernel or in the GPU's driver from being used; use a virtual machine"
+EXCEPTIONS = {
+    Tier.BUBBLEWRAP: _ALL,
+    Tier.NAMESPACES: _ALL,
+    Tier.LANDLOCK: "hide whether a file exists, nor its size and dates; bound its scratch folder "
+    f"at once (it is looked at twice a second); or {_ALL}",
+    Tier.OPEN: "keep files from being read or changed",
+}
+"""What doesn't."""
+COSTS = {
+    Tier.BUBBLEWRAP: "evo makes the same namespaces by itself, if the kernel lets it",
+    Tier.NAMESPACES: "bubblewrap or Landlock are used instead",
+    Tier.LANDLOCK: "no tier is left where namespaces aren't allowed; the others need it, too",
+}
+"""What it costs that a tier can't be had."""
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -38,6 +38,7 @@ COMMANDS = {
     "hint": "evo.cli.steering:hint_command",
     "budget": "evo.cli.steering:budget_command",
     "slots": "evo.cli.steering:slots_command",
+    "doctor": "evo.cli.doctor:doctor_command",
     "engine": "evo.cli.running:engine_command",
 }
 SUMMARIES = {
@@ -67,6 +68,7 @@ SUMMARIES = {
     "hint": "Tell the operators something, from now on.",
     "budget": "Change when the session ends.",
     "slots": "Change how many trials run at a time.",
+    "doctor": "What evo finds on this machine, and what is missing.",
 }
 
 

@@ -15,6 +15,7 @@ from evo.archive.archive import Archive, RunRecord
 from evo.archive.publication import Publisher
 from evo.arena import walls
 from evo.arena.corpus import Corpus, locate
+from evo.arena.plan import Tier
 from evo.arena.profile import Profile, choose
 from evo.arena.worker import Setup
 from evo.config import Settings
@@ -75,6 +76,8 @@ def assemble(
         archive.record_program(program, now())
         population = open_population(folder / REPOSITORY, settings.task.editable, archive)
         founders, warnings = read_founders(project / settings.population_folder / FOUNDERS)
+        if setups[0].sandbox == Tier.OPEN:
+            warnings.append("trials run without a sandbox: they can read and change all you can")
         shelf = PopulationShelf(population, founders)
         rooms = Rooms(
             folder=folder,

@@ -19,7 +19,8 @@ def print_summary(archive: Path, console: Console) -> None:
     with Reader.open(archive) as reader:
         counts = reader.query(
             "SELECT count(*), count(*) FILTER (status = 'scored'), count(DISTINCT variant), "
-            "(SELECT count(*) FROM variants WHERE operator = 'crossover') "
+            "(SELECT count(*) FROM variants WHERE operator = 'crossover'), "
+            "count(*) FILTER (sandbox = 'open') "
             "FROM trials WHERE status NOT IN ('queued', 'running')"
         ).rows[0]
         console.print(
@@ -27,6 +28,8 @@ def print_summary(archive: Path, console: Console) -> None:
             f"({counts[3]} crossovers)",
             highlight=False,
         )
+        if counts[4]:
+            console.print(f"{counts[4]} of them ran without a sandbox", highlight=False)
         try:
             story = tell(reader, resolve(reader, "best"))
         except ArchiveError as error:

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from evo.arena.rules import Rules
+from evo.arena.walls import TRIED
 from evo.arena.worker import Setup
 from evo.errors import ArenaError
 from evo.executors.executor import TrialEvent, TrialLost, TrialMeasured
@@ -82,6 +83,7 @@ def test_as_many_trials_run_as_there_are_slots_and_each_answers_with_its_id(slot
         event = slots.next()
         assert isinstance(event, TrialMeasured)
         found[event.trial] = event.measurement.score
+        assert event.measurement.sandbox in {str(tier) for tier in TRIED}
     assert found == {1: 11.0, 2: 22.0}
     assert slots.executor.free_slots == 2
 
