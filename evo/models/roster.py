@@ -106,11 +106,16 @@ class Roster:
         self._closed = threading.Event()
         self._in_flight: dict[int, tuple[Occasion, str, float, float]] = {}
         self._next_call = 0
+        self._bills: dict[int, float] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of all its models."""
         return tuple(self._members)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed.is_set()
 
     def ask(
         self,
@@ -145,6 +150,11 @@ class Roster:
                 break
         text = "; ".join(causes) or self._who_rests()
         raise NoAnswerError(f"no model answers: {text}", CallOutcome.REFUSED)
+
+    def take_bill(self, proposal: int) -> float:
+        """What the calls for a proposal have cost, failed ones too; asked for once."""
+        with self._lock:
+            return self._bills.pop(proposal, 0.0)
 
     def close(self) -> None:
         """Begins no other call. Those in flight are told of as abandoned, at what they may cost."""
@@ -255,6 +265,8 @@ class Roster:
                 self.purse.settle(model.name, reserved, cost)
                 with self._lock:
                     mine = self._in_flight.pop(number, None)
+                    spent = self._bills.get(occasion.proposal, 0.0)
+                    self._bills[occasion.proposal] = spent + (cost or 0.0)
                 if mine is not None:
                     tokens = (reply.tokens_in, reply.tokens_out) if reply else (0, 0)
                     self._tell(occasion, model.name, began, outcome, tokens, cost, cause)
