@@ -168,7 +168,8 @@ class Snapshot:
         if baseline is None or row.id == 0:
             return None
         errors = (self.error(row), self.error(baseline))
-        return math.hypot(*(one for one in errors if one is not None)) if all(errors) else None
+        known = [one for one in errors if one is not None]
+        return math.hypot(*known) if len(known) == len(errors) else None
 
 
 def load(reader: Reader) -> Snapshot | None:
