@@ -25,6 +25,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from evo.archive import rows
+from evo.archive.version import SCHEMA_VERSION as SCHEMA_VERSION
+from evo.archive.version import schema_version
 from evo.errors import ArchiveError, RunHeldError
 from evo.nouns import (
     Clock,
@@ -41,7 +43,6 @@ from evo.nouns import (
     Variant,
 )
 
-SCHEMA_VERSION = 1
 NEVER = "1TB"
 """Size of the write-ahead log at which DuckDB would checkpoint by itself."""
 
@@ -431,19 +432,3 @@ def _scripts(version: int | None) -> Sequence[str]:
         return [package.joinpath("schema.sql").read_text("utf-8")]
     numbers = range(version, SCHEMA_VERSION)
     return [package.joinpath(f"migrations/{n}.sql").read_text("utf-8") for n in numbers]
-
-
-def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int | None:
-    """Version of the schema in a file; None if it has no tables yet.
-
-    Raises:
-        ArchiveError: It is a DuckDB file of something else.
-    """
-    [tables] = connection.execute("SELECT list(table_name) FROM duckdb_tables()").fetchall()[0]
-    if not tables:
-        return None
-    if "meta" not in tables:
-        raise ArchiveError(f"{path} is a DuckDB file, but not an archive of evo")
-    row = connection.execute("SELECT max(schema_version) FROM meta").fetchone()
-    assert row is not None
-    return int(row[0])

@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from evo.archive.archive import SCHEMA_VERSION, schema_version
+from evo.archive.version import SCHEMA_VERSION, schema_version
 from evo.errors import ArchiveError
 
 QUERY_SECONDS = 60.0

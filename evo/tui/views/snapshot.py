@@ -277,6 +277,8 @@ def _rows(reader: Reader, way: Direction) -> Iterator[Row]:
 
 
 def _title(title: str) -> str:
+    if title.isascii() and title.isprintable() and len(title) <= MOST_TITLE_CHARACTERS:
+        return title  # nearly all are, and there may be many
     return clean_text(" ".join(title.split()), most_characters=MOST_TITLE_CHARACTERS)
 
 
