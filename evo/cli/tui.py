@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import subprocess
 import sys
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 NOTIFY = "EVO_NOTIFY"
 """Shell words of a command that is given each notice as its last argument."""
+DRIVER = "TEXTUAL_DRIVER"
+"""Set by `evo serve`, whose terminal is in a browser."""
 
 
 @click.command("tui")
@@ -31,13 +34,16 @@ NOTIFY = "EVO_NOTIFY"
 def tui_command(run: str | None) -> None:
     """Watch, ask and steer RUN (its name, or a folder with an archive.duckdb) in the terminal.
 
-    Without RUN: the run that the settings name. Leaving never stops the engine without asking. A
-    command in EVO_NOTIFY is called with every notice: a new champion, a stuck search, an engine
-    that ended.
+    Without RUN: the only run of this project, or a list of all to choose from. Leaving never stops
+    the engine without asking. A command in EVO_NOTIFY is called with every notice: a new champion,
+    a stuck search, an engine that ended.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    in_browser = DRIVER in os.environ
+    if not in_browser and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise EvoError("evo tui needs a terminal; `evo status` prints one screen of plain text")
-    attach(place_of(run))
+    chosen = choose() if run is None else place_of(run)
+    if chosen is not None:
+        attach(chosen)
 
 
 def attach(where: Place) -> LeaveHow | None:
@@ -52,6 +58,22 @@ def attach(where: Place) -> LeaveHow | None:
     if app.return_code:
         raise EvoError("the screen broke; the engine isn't touched by that: `evo status`")
     return how
+
+
+def choose() -> Place | None:
+    """The run that is meant: the one there is, or the one that somebody chooses."""
+    from evo.tui.start import StartApp
+    from evo.tui.views.runs import find
+    from evo.tui.views.state import FILE, State
+
+    settings, here = place.settings_for(), place.project()
+    places = find(
+        here / settings.population_folder, here / settings.archive_folder, here / settings.program
+    )
+    if len(places) < 2:
+        return place_of(None)
+    state = State.load(platformdirs.user_state_path("evo") / FILE)
+    return StartApp(places, state.theme).run()
 
 
 def place_of(run: str | None) -> Place:
@@ -101,3 +123,24 @@ def _outside() -> Callable[[str], None] | None:
         )
 
     return call
+
+
+@click.command("serve")
+@click.argument("run", required=False)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8722, show_default=True)
+@click.option("--no-token", is_flag=True, help="Let in whoever knows the address.")
+def serve_command(run: str | None, host: str, port: int, no_token: bool) -> None:
+    """Show RUN in a browser, just as `evo tui` does in the terminal.
+
+    It listens on this machine alone, and only who has the token that is printed gets in: from
+    elsewhere, forward the port with ssh.
+    """
+    from evo.tui.serving import TokenServer
+
+    where = place_of(run)
+    arguments = [sys.executable, "-m", "evo", "tui", run if run is not None else where.name]
+    token = "" if no_token else secrets.token_urlsafe(24)
+    server = TokenServer(shlex.join(arguments), host, port, token)
+    click.echo(f"evo {where.name} is at {server.address}  (Ctrl-C ends it; the engine works on)")
+    server.serve()

@@ -5,10 +5,19 @@ from __future__ import annotations
 from rich.text import Text
 from textual.message import Message
 
+from evo.report import words
 from evo.tui.rows import Rows
 from evo.tui.views.sheet import Column, Sheet, shown
 
 GAP = 2
+DIFFERENCES = ("effect", "mean_effect", "from_baseline")
+"""Columns that are shown with a sign."""
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, float) and name in DIFFERENCES:
+        return words.effect(value)
+    return shown(value)
 
 
 class Grid(Rows):
@@ -77,7 +86,7 @@ class Grid(Rows):
         row, text = self.sheet.rows[at], Text(no_wrap=True)
         mine = self._accent is not None and row[self._accent[0]] == self._accent[1]
         for column, index in zip(self._layout, self._at, strict=True):
-            cell = Text(shown(row[index]))
+            cell = Text(_shown(column.name, row[index]))
             cell.truncate(column.width, overflow="ellipsis")
             cell.align("right" if column.numeric else "left", column.width)
             cell.stylize(self.palette[self._style(column, row[index], mine=mine)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -12,26 +12,28 @@ from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Footer, Static
 
 from evo.report import words
-from evo.tui.panes.ablation import AblationPane
-from evo.tui.panes.ask import AskPane
-from evo.tui.panes.lineage import LineagePane
-from evo.tui.panes.overview import OverviewPane
 from evo.tui.panes.pane import Pane
-from evo.tui.panes.program import ProgramPane
-from evo.tui.panes.table import TablePane
 from evo.tui.views.overview import Health, Severity, health
 from evo.tui.views.place import Place, Pulse
 from evo.tui.views.snapshot import Snapshot
 from evo.tui.views.state import State
 
-PANES: dict[str, Callable[[Place], Pane]] = {
-    "overview": lambda place: OverviewPane(place, id="overview"),
-    "lineage": lambda place: LineagePane(place, id="lineage"),
-    "table": lambda place: TablePane(place, id="table"),
-    "ablation": lambda place: AblationPane(place, id="ablation"),
-    "ask": lambda place: AskPane(place, id="ask"),
-    "program": lambda place: ProgramPane(place, id="program"),
+PANES = {
+    "overview": "OverviewPane",
+    "lineage": "LineagePane",
+    "table": "TablePane",
+    "ablation": "AblationPane",
+    "ask": "AskPane",
+    "program": "ProgramPane",
 }
+"""Modules in evo.tui.panes, and what each defines."""
+
+
+def make_pane(name: str, place: Place) -> Pane:
+    """A pane; its module is loaded when somebody turns to it, for the first picture to be quick."""
+    module = import_module(f"evo.tui.panes.{name}")
+    pane: Pane = getattr(module, PANES[name])(place, id=name)
+    return pane
 
 
 class RunScreen(Screen[None]):
@@ -75,7 +77,7 @@ class RunScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Static(id="tabs")
         yield Static(id="banner")
-        yield ContentSwitcher(PANES[self.current](self._place), initial=self.current)
+        yield ContentSwitcher(make_pane(self.current, self._place), initial=self.current)
         yield Footer(show_command_palette=True)
 
     def on_mount(self) -> None:
@@ -117,7 +119,7 @@ class RunScreen(Screen[None]):
     async def action_goto(self, name: str) -> None:
         switcher = self.query_one(ContentSwitcher)
         if not switcher.query(f"#{name}"):
-            await switcher.mount(PANES[name](self._place))
+            await switcher.mount(make_pane(name, self._place))
         self.current = switcher.current = name
         self._write_tabs()
         self._refresh_pane()
@@ -134,7 +136,7 @@ class RunScreen(Screen[None]):
 
         async def turn() -> None:
             await self.action_goto("lineage")
-            self.query_one(LineagePane).family_tree.point(variant)
+            self._pane.point(variant)
 
         self.run_worker(turn(), exclusive=True, group="goto")
 

@@ -178,8 +178,8 @@ INSERT INTO trials (id, seq, variant, seed, purpose, budget_seconds, scale, atte
     TIMESTAMP '2026-01-02' + to_seconds(i), TIMESTAMP '2026-01-02' + to_seconds(i + 10)
     FROM range({n}) r(i);
 INSERT INTO champions SELECT nextval('told'), 0, 2.0, NULL, 1, TIMESTAMP '2026-01-02';
-INSERT INTO champions SELECT nextval('told'), {n} - 1, 1.5, NULL, 1,
-    TIMESTAMP '2026-01-02' + to_seconds({n})
+INSERT INTO champions SELECT nextval('told'), variant, score, NULL, 1,
+    TIMESTAMP '2026-01-02' + to_seconds({n}) FROM trials ORDER BY score LIMIT 1
 """
 
 

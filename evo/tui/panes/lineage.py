@@ -257,6 +257,9 @@ class LineagePane(Pane):
     def settle(self) -> None:
         self.family_tree.focus()
 
+    def point(self, variant: int | None) -> None:
+        self.family_tree.point(variant)
+
     def selected(self) -> int | None:
         return self.family_tree.variant
 

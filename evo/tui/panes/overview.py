@@ -222,7 +222,10 @@ class OverviewPane(Pane):
             if one.id in asked and len(lines) < 4:
                 lines.append(
                     self.palette.text(
-                        [("✓ ", "good"), (f"{one.verb} {asked[one.id]}: {one.outcome}", "dim")]
+                        [
+                            ("✓ ", "good"),
+                            (f"{one.verb} {asked[one.id]}".rstrip() + f": {one.outcome}", "dim"),
+                        ]
                     )
                 )
         text = self.palette.text([])

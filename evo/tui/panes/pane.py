@@ -38,6 +38,9 @@ class Pane(Vertical):
     def beat(self, pulse: Pulse, snapshot: Snapshot | None) -> None:
         """A second has passed."""
 
+    def point(self, variant: int | None) -> None:
+        """Moves to a variant, where this screen can."""
+
     def selected(self) -> int | None:
         """The variant that a person points at; None if this screen has none."""
         return None

@@ -8,7 +8,7 @@ import subprocess
 from typing import ClassVar
 
 from textual import work
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.message import Message
@@ -24,7 +24,8 @@ from evo.tui.views.snapshot import Snapshot
 
 VERSIONS = """
 SELECT left(p.program_sha, 8) AS version, min(g.first_seen) AS first_seen,
-       count(*) AS proposals, count(*) FILTER (p.outcome = 'accepted') AS accepted,
+       count(DISTINCT p.id) AS proposals,
+       count(DISTINCT p.id) FILTER (p.outcome = 'accepted') AS accepted,
        count(DISTINCT t.variant) FILTER (t.standing IN ('joined', 'champion')) AS kept,
        count(DISTINCT c.variant) AS champions
 FROM proposals p JOIN programs g ON g.sha = p.program_sha
@@ -109,7 +110,7 @@ class ProgramPane(Pane):
         try:
             with self.app.suspend():
                 subprocess.run([*shlex.split(editor), str(self.place.program)], check=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SuspendNotSupported) as error:
             self.app.notify(f"{editor} can't be started: {error}", severity="error")
         self.app.refresh()
         self._fetch()

@@ -106,7 +106,7 @@ class TablePane(Pane):
     #table-filter { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("v", "kind", "Variants, trials, proposals"),
+        Binding("v", "kind", "Kind of table"),
         Binding("slash", "filter", "Filter"),
         Binding("o", "order", "Order by"),
         Binding("O", "turn", "Turn around", show=False),

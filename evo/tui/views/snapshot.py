@@ -168,7 +168,8 @@ class Snapshot:
         if baseline is None or row.id == 0:
             return None
         errors = (self.error(row), self.error(baseline))
-        return math.hypot(*(one for one in errors if one is not None)) if all(errors) else None
+        known = [one for one in errors if one is not None]
+        return math.hypot(*known) if len(known) == len(errors) else None
 
 
 def load(reader: Reader) -> Snapshot | None:
@@ -276,6 +277,8 @@ def _rows(reader: Reader, way: Direction) -> Iterator[Row]:
 
 
 def _title(title: str) -> str:
+    if title.isascii() and title.isprintable() and len(title) <= MOST_TITLE_CHARACTERS:
+        return title  # nearly all are, and there may be many
     return clean_text(" ".join(title.split()), most_characters=MOST_TITLE_CHARACTERS)
 
 
