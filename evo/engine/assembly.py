@@ -43,7 +43,7 @@ from evo.operators.screening import screen
 from evo.operators.tuning import Tune
 from evo.patch import FounderPatch, read_founder
 from evo.population.population import Population
-from evo.search.evolution import Plan
+from evo.search.breeding import Plan
 from evo.search.rivals import STRATEGIES
 
 
