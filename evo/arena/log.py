@@ -58,7 +58,8 @@ class Log:
     def _write(file: BinaryIO | None, data: bytes) -> None:
         """Appends to the file; it may be shown on a terminal, so no control code gets there."""
         if file and data:
-            text = clean_text(data.decode("utf-8", "replace"), most_characters=len(data))
+            text = data.decode("utf-8", "replace")
+            text = clean_text(text, most_line_characters=len(text), most_characters=len(text))
             with contextlib.suppress(OSError):
                 file.write(text.encode())
 
