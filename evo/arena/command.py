@@ -12,6 +12,7 @@ import shlex
 import time
 from pathlib import Path
 
+from evo.arena.corpus import Split
 from evo.arena.rules import (
     TICK_SECONDS,
     WALL_PER_CPU_SECOND,
@@ -64,6 +65,8 @@ class CommandReferee:
         source: str,
         seed: int,
         *,
+        split: Split = Split.SEARCH,
+        deep: bool = False,
         log: Path | None = None,
         gpu: str = "",
         watch: Watch | None = None,
@@ -73,6 +76,8 @@ class CommandReferee:
         Args:
             source: The variant's text.
             seed: Given to the script as EVO_SEED and in place of `{seed}`.
+            split: Changes nothing: a script brings its own data.
+            deep: Changes nothing: what a script says of itself can't be audited.
             log: Where what it prints is kept.
             gpu: Index of the GPU that it may see.
             watch: Who looks on; may stop the trial.

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import BinaryIO
 
-from evo.text import clean_text
+from evo.text import StreamCleaner
 
 END_SECONDS = 2.0
 
@@ -24,6 +24,7 @@ class Log:
         self._head, self._tail = bytearray(), bytearray()
         self._head_bytes, self._tail_bytes = keep_bytes // 4, keep_bytes - keep_bytes // 4
         self._left_out = 0
+        self._cleaner = StreamCleaner()
         self._thread = threading.Thread(target=self._drain, name="log", daemon=True)
         self._thread.start()
 
@@ -54,14 +55,11 @@ class Log:
             self._write(file, bytes(self._tail))
         os.close(self._stream)
 
-    @staticmethod
-    def _write(file: BinaryIO | None, data: bytes) -> None:
+    def _write(self, file: BinaryIO | None, data: bytes) -> None:
         """Appends to the file; it may be shown on a terminal, so no control code gets there."""
         if file and data:
-            text = data.decode("utf-8", "replace")
-            text = clean_text(text, most_line_characters=len(text), most_characters=len(text))
             with contextlib.suppress(OSError):
-                file.write(text.encode())
+                file.write(self._cleaner.feed(data))
 
     def _read(self) -> bytes:
         try:

@@ -19,7 +19,7 @@ import msgspec
 
 from evo.arena import walls
 from evo.arena.command import CommandReferee
-from evo.arena.corpus import Corpus
+from evo.arena.corpus import Corpus, Split
 from evo.arena.referee import Referee
 from evo.arena.rules import Rules
 from evo.arena.sandbox import Tier, TierSandbox, adopt_orphans
@@ -49,6 +49,9 @@ class Measure(msgspec.Struct, frozen=True, tag="measure"):
     source: str
     seed: int
     log: str
+    deep: bool = False
+    """A deeper audit, and a score on the holdout split too."""
+    split: Split = Split.SEARCH
 
 
 class Check(msgspec.Struct, frozen=True, tag="check"):
@@ -143,6 +146,8 @@ class Worker:
                 measurement = referee.measure(
                     request.source,
                     request.seed,
+                    deep=request.deep,
+                    split=request.split,
                     log=Path(request.log) if request.log else None,
                     gpu=gpu,
                     watch=_Screen(self),

@@ -66,6 +66,15 @@ def print_best(story: Story, console: Console) -> None:
     share = f" ({gain / abs(baseline.score.mean):.1%})" if baseline.score else ""
     error = f" ± {story.gain_error:.4f}" if story.gain_error is not None else ""
     console.print(f"gain      {gain:.4f}{error}{share}", style="bold", highlight=False)
+    if story.holdout is not None:
+        flattery = ""
+        if story.optimism is not None:
+            flattery = f", where selection flattered it by {story.optimism:+.4f}"
+        console.print(
+            f"holdout   {story.metric} {story.holdout:.4f}, on text that no trial was chosen "
+            f"by{flattery}",
+            highlight=False,
+        )
     if story.self_reported:
         console.print("          self-reported: the number is the script's own", style="yellow")
     console.print("\nwhat brought it", style="bold")
