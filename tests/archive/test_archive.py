@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 import duckdb
@@ -158,26 +157,6 @@ except RunHeldError as error:
     assert "evo stop" in said.stdout
     archive.close()
     Archive.open(archive.path).close()
-
-
-def test_an_archive_of_version_one_is_brought_up_to_date(tmp_path: Path) -> None:
-    """Trials of before say nothing of the walls that they ran behind."""
-    schema = files("evo.archive").joinpath("schema.sql").read_text("utf-8")
-    first = schema.replace("finished_at TIMESTAMP,\n    sandbox VARCHAR", "finished_at TIMESTAMP")
-    first = "\n".join(line for line in first.splitlines() if "trials.sandbox" not in line)
-    path = tmp_path / "run.duckdb"
-    with duckdb.connect(str(path)) as connection:
-        connection.execute(first)
-        connection.execute("INSERT INTO meta VALUES (1)")
-        connection.execute(
-            "INSERT INTO trials (id, variant, seed, purpose, budget_seconds, scale, attempt, "
-            "status, self_reported, score) VALUES (1, 1, 1, 'first', 1, 1, 1, 'scored', false, 2.5)"
-        )
-    Archive.open(path).close()
-    with duckdb.connect(str(path)) as connection:
-        assert connection.execute("FROM meta").fetchall() == [(SCHEMA_VERSION,)]
-        found = connection.execute("SELECT val_bpb, sandbox FROM trials").fetchall()
-    assert found == [(2.5, None)]
 
 
 def test_a_newer_schema_is_refused_with_what_to_do(archive: Archive) -> None:
