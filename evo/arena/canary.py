@@ -136,16 +136,19 @@ class Canary:
         self._refuse_unless(len(bytearray(b"x") * wanted) == wanted)
 
     def start_many_processes(self) -> None:
+        reader, writer = os.pipe()
         started = []
         try:
             for _ in range(int(self._bait["tasks"])):
                 started.append(os.fork())
                 if not started[-1]:
-                    time.sleep(600)
+                    os.close(writer)
+                    os.read(reader, 1)
                     os._exit(0)
         finally:
+            os.close(writer)  # they end with it: not every cell may send signals to its children
+            os.close(reader)
             for pid in started:
-                os.kill(pid, 9)
                 os.waitpid(pid, 0)
 
     def fill_the_scratch(self) -> None:

@@ -99,8 +99,17 @@ def places() -> tuple[Place, ...]:
         given = tuple(one for one in candidate.controllers if one not in taken)
         place = replace(candidate, controllers=given)
         if given and _works(place):
+            _sweep(place)
             found.append(place)
     return tuple(found)
+
+
+def _sweep(place: Place) -> None:
+    """Removes empty groups that referees have left that were killed."""
+    for group in place.folder.glob("evo-cell-*"):
+        with contextlib.suppress(OSError):
+            if not Path(f"/proc/{group.name.split('-')[2]}").exists():
+                group.rmdir()
 
 
 def _candidates() -> Iterator[Place]:

@@ -24,7 +24,8 @@ class Log:
         self._head, self._tail = bytearray(), bytearray()
         self._head_bytes, self._tail_bytes = keep_bytes // 4, keep_bytes - keep_bytes // 4
         self._left_out = 0
-        self._cleaner = StreamCleaner()
+        # A flood is one long line, and the last words come at its end; the whole is bounded anyway.
+        self._cleaner = StreamCleaner(most_line_characters=2 * keep_bytes)
         self._thread = threading.Thread(target=self._drain, name="log", daemon=True)
         self._thread.start()
 

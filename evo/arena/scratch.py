@@ -7,6 +7,7 @@ by recursion.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import subprocess
@@ -24,7 +25,32 @@ def make() -> Path:
     Raises:
         OSError: There is no room for it.
     """
-    return Path(tempfile.mkdtemp(prefix="evo-cell-"))
+    _sweep()
+    return Path(tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-"))
+
+
+@functools.cache
+def _sweep() -> None:
+    """Removes what referees that were killed have left, once a process."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_prefix()}*"):
+        pid = folder.name.removeprefix(_prefix()).split("-")[0]
+        if not Path(f"/proc/{pid}").exists() and _is_ours(folder):
+            remove(folder)
+
+
+def _prefix() -> str:
+    """Names the namespace that process ids are from: containers may share a folder."""
+    try:
+        space = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        space = 0
+    return f"evo-cell-{space}-"
+
+
+def _is_ours(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return os.geteuid() in (0, folder.lstat().st_uid) and not folder.is_symlink()
+    return False
 
 
 def excess(folder: Path, most_mb: int) -> str:

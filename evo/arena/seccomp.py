@@ -121,6 +121,8 @@ MISSING: dict[str, _N] = {
 }
 PRETENDED: dict[str, _N] = {"fadvise64": (221, 223), "readahead": (187, 213)}
 """Advice about the page cache: taken with thanks, and forgotten."""
+SHARED_MISSING: dict[str, _N] = {"openat2": (437, 437)}
+"""`open` with arguments that a filter can't read."""
 SHARED_REFUSED: dict[str, _N] = {
     "truncate": (76, 45),
     "inotify_init": (253, None),
@@ -178,12 +180,15 @@ ASKED: dict[str, _N] = {
     "fcntl": (72, 25),
     "prlimit64": (302, 261),
     "prctl": (157, 167),
+    "open": (2, None),
+    "openat": (257, 56),
 }
 """Whether these are refused depends on their arguments."""
 _NEW_NAMESPACES = 0x7E020080
 _AF_UNIX, _SOCK_TYPE, _SOCK_DGRAM = 1, 0xF, 2
 _PUSH_INPUT, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP = 0x5412, 0x541C, 0x8901, 0x8902
 _F_SETOWN, _F_SETOWN_EX = 8, 15
+_O_TRUNC, _O_ACCMODE = 0o1000, 0o3
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 1, 38, 22
 
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_ABOVE, _JUMP_IF_ANY, _AND, _RETURN = (
@@ -224,7 +229,8 @@ def program(machine: str, *, shared: bool, unix: bool, own_pid: int = 0) -> byte
     ]
     refused = REFUSED | (SHARED_REFUSED | NETWORK if shared else {})
     pretended = PRETENDED | (SHARED_PRETENDED if shared else {})
-    for table, result in ((refused, ERRNO | EPERM), (MISSING, ERRNO | ENOSYS), (pretended, ERRNO)):
+    missing = MISSING | (SHARED_MISSING if shared else {})
+    for table, result in ((refused, ERRNO | EPERM), (missing, ERRNO | ENOSYS), (pretended, ERRNO)):
         for numbers in table.values():
             _when(code, numbers[column], [_step(_RETURN, result)])
     for name, body in _asked(shared, unix, own_pid).items():
@@ -278,10 +284,22 @@ def _asked(shared: bool, unix: bool, own_pid: int) -> dict[str, list[bytes]]:
             allow,
         ]
         rules["sendto"] = _refuse_unless_null(4)
+        # Opened to be read and yet emptied: Landlock sees that from version 3 on.
+        rules["open"], rules["openat"] = _refuse_emptying(1), _refuse_emptying(2)
     if own_pid:
         rules["fcntl"] = _refuse_if_equal(1, (_F_SETOWN, _F_SETOWN_EX))
         rules["ioctl"] = _refuse_if_equal(1, (_PUSH_INPUT, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP))
     return rules
+
+
+def _refuse_emptying(index: int) -> list[bytes]:
+    return [
+        _argument(index),
+        _step(_AND, _O_TRUNC | _O_ACCMODE),
+        _step(_JUMP_IF_EQUAL, _O_TRUNC, 0, 1),
+        _step(_RETURN, ERRNO | EPERM),
+        _step(_RETURN, ALLOW),
+    ]
 
 
 def _refuse_if_equal(index: int, values: tuple[int, ...]) -> list[bytes]:

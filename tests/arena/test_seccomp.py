@@ -10,7 +10,8 @@ from evo.arena.seccomp import ALLOW, ARCHITECTURES, ENOSYS, EPERM, ERRNO, KILL
 
 TABLES = (
     seccomp.REFUSED, seccomp.MISSING, seccomp.PRETENDED, seccomp.SHARED_REFUSED,
-    seccomp.SHARED_PRETENDED, seccomp.SIGNALS, seccomp.NETWORK, seccomp.ASKED,
+    seccomp.SHARED_PRETENDED, seccomp.SHARED_MISSING, seccomp.SIGNALS, seccomp.NETWORK,
+    seccomp.ASKED,
 )  # fmt: skip
 HEADERS = (
     (0, Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")),
@@ -101,6 +102,10 @@ def test_a_shared_view_costs_more_calls(machine: str) -> None:
         assert answer(machine, name, shared=True) == PRETENDED
     assert answer(machine, "socketpair", 1, 1 | 0o2000000, shared=True) == ALLOW
     assert answer(machine, "socketpair", 1, 2 | 0o2000000, shared=True) == REFUSED
+    assert answer(machine, "openat", 3, 0, 0o1000, shared=True) == REFUSED
+    for flags in (0, 0o1001, 0o1102, 0o2000000):
+        assert answer(machine, "openat", 3, 0, flags, shared=True) == ALLOW
+    assert answer(machine, "openat2", shared=True) == GONE
     assert answer(machine, "sendto", 3, 0, 1, 0, 0, shared=True) == ALLOW
     for address in (1, 1 << 32):
         assert answer(machine, "sendto", 3, 0, 1, 0, address, shared=True) == REFUSED

@@ -114,6 +114,8 @@ HARMLESS = {
                        sysconfig.get_path('stdlib')):
             attempt(lambda: open(folder + '/sitecustomize.py', 'w').write('x') and None)
         attempt(lambda: open(evo.__file__, 'a').write('x') and None)
+        attempt(lambda: os.close(os.open(evo.__file__, os.O_RDONLY | os.O_TRUNC)))
+        attempt(lambda: os.unlink(evo.__file__))
         attempt(lambda: open(sys.executable, 'ab').write(b'x') and None)
     """,
     "uses the corners of the kernel": """
