@@ -180,7 +180,8 @@ class RunScreen(Screen[None]):
         return Content.styled(f"● {pulse.beat.phase}{clock}", style)
 
     def on_resize(self) -> None:
-        self._write_tabs()
+        if self.is_mounted:
+            self._write_tabs()
 
     # For the app
 
