@@ -70,6 +70,54 @@ class ArenaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Largest weights that a trainee may hand in."""
     threads: Count | None = None
     """CPU threads a trial. None: 1 on a CPU, 4 on a GPU."""
+    sandbox: Literal["auto", "bubblewrap", "namespaces", "landlock", "open"] = "auto"
+    """The walls around a trial; `auto` takes the strongest that hold here (`evo doctor`), `open`
+    is none and needs --unsafe."""
+    readable: tuple[str, ...] = ()
+    """Files and folders that trials may read beside Python: the data of a `command` task."""
+
+
+class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[tool.evo.models]]`: a language model. Its key comes from the environment alone."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    """The provider's and the model's name in litellm's form, such as `openai/gpt-5`."""
+    weight: Positive = 1.0
+    """How often it is asked, beside the others."""
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    """None: the provider's own."""
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
+        None
+    )
+    """How long it thinks, where it can. None: the provider's own."""
+    api_base: str = ""
+    """Address of a server of one's own. Empty: the provider's, or what the environment says."""
+    timeout_seconds: Positive = 600.0
+    """A call that takes longer has failed."""
+    answer_tokens: Count | None = None
+    """Most tokens of an answer. None: the provider's own."""
+    stream: bool = False
+    """Take the answer in pieces, for servers that break off long silences."""
+    usd_per_million_in: Annotated[float, Meta(ge=0)] | None = None
+    """Price of a million tokens of prompt. None: what litellm knows of the model."""
+    usd_per_million_out: Annotated[float, Meta(ge=0)] | None = None
+    """Price of a million tokens of answer."""
+
+
+class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[tool.evo.agent]`: a coding agent that proposes, as any command line."""
+
+    command: str = ""
+    """Shell words. It gets the brief on standard input and edits the file in its folder. Empty:
+    there is none."""
+    variables: tuple[str, ...] = ()
+    """Names of environment variables that it is given, such as its key; no others are."""
+    network: bool = False
+    """Whether it may use the network."""
+    timeout_seconds: Positive = 900.0
+    memory_mb: Count = 4096
+    weight: Positive = 1.0
+    """How often it is asked, beside the models."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,12 +147,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     proposals_ahead: Annotated[int, Meta(ge=0)] = 2
     """Proposals held ready for each slot, so that no slot waits for one. 0 asks only when a slot
     is free: with one slot and scores without noise, a search then repeats itself exactly."""
+    models: tuple[str | ModelSettings, ...] = ()
+    """Language models, by name or as `[[tool.evo.models]]`. Without one, evo needs no key."""
+    concurrent_calls: Count = 8
+    """Calls of language models at a time."""
+    context_tokens: Annotated[int, Meta(ge=2000)] = 32_000
+    """Most tokens of a prompt; what is least useful is left out first, train.py never."""
     program: str = "program.md"
     """The human's instructions to the operators."""
+    unsafe: bool = False
+    """Let trials run without walls where there are none to be had (--unsafe)."""
     population_folder: str = "population"
     archive_folder: str = "archive"
     task: TaskSettings = TaskSettings()
     arena: ArenaSettings = ArenaSettings()
+    agent: AgentSettings = AgentSettings()
+
+
+_SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "task": TaskSettings,
+    "arena": ArenaSettings,
+    "agent": AgentSettings,
+}
+_KINDS = _SECTIONS | {"models": ModelSettings}
 
 
 def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -126,7 +191,9 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Settings:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise SettingsError(f"{path.name} can't be read: {error}") from error
     for name, value in (overrides or {}).items():
-        if value is not None:
+        if name == "models" and value is not None:
+            table["models"] = _named(table.get("models", ()), value)
+        elif value is not None:
             *sections, key = name.split(".")
             target = table
             for section in sections:
@@ -142,8 +209,11 @@ def parse(table: Mapping[str, Any]) -> Settings:
         SettingsError: See `load`.
     """
     _refuse_unknown(table, Settings, "tool.evo")
-    for section, kind in (("task", TaskSettings), ("arena", ArenaSettings)):
+    for section, kind in _SECTIONS.items():
         _refuse_unknown(table.get(section, {}), kind, f"tool.evo.{section}")
+    for model in table.get("models", ()):
+        if not isinstance(model, str):
+            _refuse_unknown(model, ModelSettings, "tool.evo.models")
     try:
         settings = msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
@@ -154,7 +224,37 @@ def parse(table: Mapping[str, Any]) -> Settings:
         raise SettingsError(
             'a command task needs tool.evo.task.command, for instance "python {editable}"'
         )
+    _check_models(models_of(settings))
     return settings
+
+
+def models_of(settings: Settings) -> tuple[ModelSettings, ...]:
+    """The language models, a bare name as one with defaults."""
+    return tuple(
+        ModelSettings(name=model) if isinstance(model, str) else model for model in settings.models
+    )
+
+
+def _check_models(models: tuple[ModelSettings, ...]) -> None:
+    names = [model.name for model in models]
+    for model in models:
+        if names.count(model.name) > 1:
+            raise SettingsError(f"tool.evo.models names {model.name} twice; give it a weight")
+        if "@" in model.api_base:
+            raise SettingsError(
+                f"tool.evo.models: api_base of {model.name} must be an address without a password; "
+                "keys come from the environment alone"
+            )
+
+
+def _named(configured: Any, wanted: Any) -> list[Any]:
+    """The models that are wanted, each as the file has it if it does."""
+    known = {
+        model.get("name"): model
+        for model in (configured if isinstance(configured, list) else [])
+        if isinstance(model, Mapping)
+    }
+    return [known.get(name, name) if isinstance(name, str) else name for name in wanted]
 
 
 def _choices(text: str) -> str:
@@ -162,7 +262,7 @@ def _choices(text: str) -> str:
     if "Invalid enum value" not in text:
         return ""
     *sections, name = text.rsplit("`", 2)[1].removeprefix("tool.evo.").split(".")
-    owner = {"task": TaskSettings, "arena": ArenaSettings}[sections[0]] if sections else Settings
+    owner = _KINDS[sections[0].partition("[")[0]] if sections else Settings
     kinds = [get_type_hints(owner)[name], *get_args(get_type_hints(owner)[name])]
     words = [
         str(word)

@@ -63,6 +63,32 @@ class Direction(StrEnum):
         return self.loss(score) < self.loss(other)
 
 
+class CallOutcome(StrEnum):
+    """What came of one call of a language model."""
+
+    ANSWERED = "answered"
+    UNUSABLE = "unusable"
+    """It answered, but nothing could be made of it."""
+    EMPTY = "empty"
+    TRUNCATED = "truncated"
+    FILTERED = "filtered"
+    """The provider's content filter withheld the answer."""
+    TIMED_OUT = "timed_out"
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    """The provider failed: a status of 500 or above, or an answer that breaks the protocol."""
+    DISCONNECTED = "disconnected"
+    TOO_LONG = "too_long"
+    """The prompt is longer than the model takes."""
+    UNAUTHORISED = "unauthorised"
+    """No key, a wrong key, or one without the right or the money."""
+    UNKNOWN_MODEL = "unknown_model"
+    REFUSED = "refused"
+    """The provider takes the request for a wrong one."""
+    ABANDONED = "abandoned"
+    """The engine ended before the answer came."""
+
+
 class Recipe(StrEnum):
     """How a variant is measured."""
 
@@ -130,6 +156,10 @@ class Brief:
     to be taken out (`ablate`). Empty where the operator needs none."""
     seed: int = 0
     """Seed of whatever the operator draws; equal briefs get equal proposals."""
+    role: str = ""
+    """Section of program.md that a model is given; empty means none."""
+    model: str = ""
+    """The language model to ask first; empty where the operator needs none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +183,29 @@ class Proposal:
     model: str = ""
     program_sha: str = ""
     seconds: float = 0.0
+    cost_usd: float = 0.0
+    """What models charged for it, as far as prices are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a language model, whatever came of it."""
+
+    proposal: int
+    operator: str
+    role: str
+    model: str
+    program_sha: str
+    outcome: CallOutcome
+    called_at: datetime
+    """UTC, naive."""
+    latency_seconds: float
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_usd: float | None = None
+    """None where nobody knows the price."""
+    cause: str = ""
+    """Why there is no answer, in one line; empty if there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +279,31 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the blind audit says of a trial's score.
+
+    A model claims the negative log-likelihood of every token; a second process, which can't know
+    what it is good for, is asked for the truth at positions that the first couldn't foresee.
+    """
+
+    honest: bool
+    reason: str
+    """Why it isn't, in one line; empty if honest."""
+    claimed: float
+    """Bits per byte by what the model claims."""
+    audited: float
+    """The claim and the mean difference found: what is reported. Bits per byte."""
+    gap_nats: float
+    """Mean of audited minus claimed nats a token, over the positions that were drawn uniformly."""
+    gap_std_nats: float
+    """Standard error of the gap."""
+    worst_nats: float
+    """Largest difference at one position."""
+    positions: int
+    """How many positions were audited."""
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """What the referee says of one run of a variant.
 
@@ -245,6 +323,12 @@ class Measurement:
     """Which validation split was scored; empty for a command task."""
     data_sha: str = ""
     """SHA-256 of the manifest of the data."""
+    verdict: Verdict | None = None
+    """Of the audit of the score; None for a command task, and where there was nothing to audit."""
+    holdout_score: float | None = None
+    """The same weights on the holdout split: measured for would-be champions alone."""
+    sandbox: str = ""
+    """The walls that it ran behind: `bubblewrap`, `namespaces`, `landlock`, or `open` for none."""
 
     def __post_init__(self) -> None:
         if (self.status is Status.SCORED) != (self.score is not None):

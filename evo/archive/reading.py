@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from evo.archive.version import SCHEMA_VERSION, schema_version
+from evo.archive.schema import VERSION, version_of
 from evo.errors import ArchiveError
 
 QUERY_SECONDS = 60.0
@@ -64,11 +64,10 @@ class Reader:
             connection.execute(f"ATTACH '{quoted}' AS archive (READ_ONLY)")
             connection.execute("USE archive")
             connection.execute("DETACH memory")  # nothing is left that could be written to
-            version = schema_version(connection, path)
-            if version is None or version > SCHEMA_VERSION:
+            version = version_of(connection, path)
+            if version is None or version > VERSION:
                 raise ArchiveError(
-                    f"{path} has schema version {version}, and this evo reads {SCHEMA_VERSION}: "
-                    "update evo"
+                    f"{path} has schema version {version}, and this evo reads {VERSION}: update evo"
                 )
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")

@@ -56,7 +56,8 @@ CREATE TABLE proposals (
     model VARCHAR NOT NULL,
     program_sha VARCHAR NOT NULL,
     seconds DOUBLE NOT NULL,
-    made_at TIMESTAMP NOT NULL
+    made_at TIMESTAMP NOT NULL,
+    cost_usd DOUBLE DEFAULT 0
 );
 COMMENT ON TABLE proposals IS 'Everything that was proposed, accepted or refused';
 COMMENT ON COLUMN proposals.subject IS 'A founder''s name, the variant to ablate, a person''s request';
@@ -64,6 +65,7 @@ COMMENT ON COLUMN proposals.outcome IS 'accepted, malformed, no_op, duplicate, p
 COMMENT ON COLUMN proposals.cause IS 'Why it was refused; empty if accepted';
 COMMENT ON COLUMN proposals.twin IS 'The variant that a duplicate equals';
 COMMENT ON COLUMN proposals.seconds IS 'From the brief to the end of preflight';
+COMMENT ON COLUMN proposals.cost_usd IS 'What models charged for it, as far as prices are known';
 
 CREATE TABLE variants (
     id INTEGER PRIMARY KEY,
@@ -113,6 +115,7 @@ CREATE TABLE trials (
     device VARCHAR,
     split VARCHAR,
     data_sha VARCHAR,
+    sandbox VARCHAR,
     startup_seconds DOUBLE,
     training_seconds DOUBLE,
     overrun_seconds DOUBLE,
@@ -125,6 +128,15 @@ CREATE TABLE trials (
     steps BIGINT,
     parameters BIGINT,
     weights_mb DOUBLE,
+    holdout_score DOUBLE,
+    audit_honest BOOLEAN,
+    audit_reason VARCHAR,
+    audit_claimed DOUBLE,
+    audit_audited DOUBLE,
+    audit_gap_nats DOUBLE,
+    audit_gap_std_nats DOUBLE,
+    audit_worst_nats DOUBLE,
+    audit_positions BIGINT,
     tokens_per_second DOUBLE GENERATED ALWAYS AS (tokens / nullif(training_seconds, 0)) VIRTUAL,
     started_at TIMESTAMP,
     finished_at TIMESTAMP
@@ -141,10 +153,18 @@ COMMENT ON COLUMN trials.cause IS 'Why there is no score';
 COMMENT ON COLUMN trials.startup_seconds IS 'From the start of the process to its first batch';
 COMMENT ON COLUMN trials.training_seconds IS 'Budget used, by the run''s clock';
 COMMENT ON COLUMN trials.total_seconds IS 'Wall time, with start-up and scoring';
+COMMENT ON COLUMN trials.holdout_score IS 'The same weights on the holdout split: would-be champions alone';
+COMMENT ON COLUMN trials.audit_honest IS 'What the blind audit said; NULL if there was none';
+COMMENT ON COLUMN trials.audit_claimed IS 'Bits per byte by what the model claimed';
+COMMENT ON COLUMN trials.audit_audited IS 'The claim corrected by the mean difference: the score';
+COMMENT ON COLUMN trials.audit_gap_nats IS 'Mean of audited minus claimed nats a token';
+COMMENT ON COLUMN trials.audit_worst_nats IS 'Largest difference at one audited position';
+COMMENT ON COLUMN trials.audit_positions IS 'Positions that were audited';
+COMMENT ON COLUMN trials.sandbox IS 'Walls that it ran behind: bubblewrap, namespaces, landlock; open means none';
 
 CREATE TABLE curves (
     trial INTEGER NOT NULL,
-    step INTEGER NOT NULL,
+    step BIGINT NOT NULL,
     elapsed_seconds DOUBLE NOT NULL,
     loss DOUBLE NOT NULL
 );
@@ -163,19 +183,17 @@ COMMENT ON TABLE champions IS 'Every promotion; the last row is the present cham
 COMMENT ON COLUMN champions.mean IS 'Mean score, in the run''s metric, when it was promoted';
 COMMENT ON COLUMN champions.std IS 'Standard error of that mean; NULL if unknown';
 
-CREATE TABLE llm_calls (
-    id BIGINT PRIMARY KEY,
-    proposal INTEGER,
-    model VARCHAR NOT NULL,
-    role VARCHAR NOT NULL,
-    outcome VARCHAR NOT NULL,
-    tokens_in BIGINT,
-    tokens_out BIGINT,
-    cost_usd DOUBLE,
-    latency_seconds DOUBLE NOT NULL,
-    called_at TIMESTAMP NOT NULL
+CREATE TABLE openings (
+    variant INTEGER NOT NULL,
+    split VARCHAR NOT NULL,
+    seed BIGINT NOT NULL,
+    status VARCHAR NOT NULL,
+    score DOUBLE,
+    cause VARCHAR NOT NULL,
+    who VARCHAR NOT NULL,
+    opened_at TIMESTAMP NOT NULL
 );
-COMMENT ON TABLE llm_calls IS 'Every call of a model, also those whose answer was of no use';
+COMMENT ON TABLE openings IS 'Each time that somebody had a variant scored on a split that no search may see';
 
 CREATE TABLE sessions (
     started_at TIMESTAMP NOT NULL,
@@ -266,6 +284,25 @@ LEFT JOIN crowned USING (operator)
 LEFT JOIN worth USING (operator)
 ORDER BY asked.proposals DESC;
 COMMENT ON VIEW operator_yield IS 'What each operator proposed, what became of it, and its mean effect on the first parent';
+
+CREATE VIEW optimism AS
+WITH both_splits AS (
+    SELECT variant, avg(score) AS search, avg(holdout_score) AS holdout, count(*) AS trials
+    FROM trials WHERE status = 'scored' AND holdout_score IS NOT NULL GROUP BY variant
+), promotions AS (
+    SELECT variant, min(seq) AS seq, min(promoted_at) AS promoted_at FROM champions GROUP BY variant
+)
+SELECT p.variant, v.title, b.search, b.holdout, b.holdout - b.search AS gap,
+       ((b.holdout - b.search) - (first.holdout - first.search))
+           * CASE r.direction WHEN 'minimise' THEN 1 ELSE -1 END AS optimism,
+       coalesce(b.trials, 0) AS trials, p.promoted_at
+FROM promotions p
+CROSS JOIN runs r
+JOIN variants v ON v.id = p.variant
+LEFT JOIN both_splits b ON b.variant = p.variant
+LEFT JOIN both_splits first ON first.variant = 0
+ORDER BY p.seq;
+COMMENT ON VIEW optimism IS 'Each champion on both splits: how much selection has flattered it, beyond the baseline''s own gap';
 
 CREATE VIEW noise AS
 SELECT sqrt(sum(squares) / nullif(sum(freedom), 0)) AS std, sum(freedom)::BIGINT AS freedom FROM (

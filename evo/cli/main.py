@@ -27,6 +27,7 @@ COMMANDS = {
     "sql": "evo.cli.sql:sql",
     "data": "evo.cli.data:data",
     "eval": "evo.cli.evaluating:eval_command",
+    "score": "evo.cli.evaluating:score_command",
     "enqueue": "evo.cli.running:enqueue_command",
     "founders": "evo.cli.project:founders",
     "pause": "evo.cli.steering:pause_command",
@@ -38,6 +39,7 @@ COMMANDS = {
     "hint": "evo.cli.steering:hint_command",
     "budget": "evo.cli.steering:budget_command",
     "slots": "evo.cli.steering:slots_command",
+    "doctor": "evo.cli.doctor:doctor_command",
     "engine": "evo.cli.running:engine_command",
 }
 SUMMARIES = {
@@ -56,6 +58,7 @@ SUMMARIES = {
     "sql": "Ask the archive in SQL.",
     "data": "Prepare and look at training data.",
     "eval": "Measure any train.py: mean and spread, no search.",
+    "score": "Train a variant anew, on a split of your choice.",
     "enqueue": "Have a patch or a train.py of yours tried next.",
     "founders": "Look at the gene pool.",
     "pause": "Start no new trial; those that run go on.",
@@ -67,6 +70,7 @@ SUMMARIES = {
     "hint": "Tell the operators something, from now on.",
     "budget": "Change when the session ends.",
     "slots": "Change how many trials run at a time.",
+    "doctor": "What evo finds on this machine, and what is missing.",
 }
 
 

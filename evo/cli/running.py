@@ -31,6 +31,12 @@ def search_options(command: Any) -> Any:
         click.option("--run", "run_name", metavar="NAME", help="Name of the run [settings: main]."),
         click.option("--trials", type=int, metavar="N", help="Stop after N trials from now."),
         click.option("--hours", type=float, metavar="H", help="Stop after H hours from now."),
+        click.option(
+            "--model",
+            multiple=True,
+            metavar="NAME",
+            help="Language model, as in openai/gpt-5; may be given again [settings: none].",
+        ),
         click.option("--cost", type=float, metavar="USD", help="Stop when models have cost this."),
         click.option(
             "--budget", type=float, metavar="SECONDS", help="Seconds that a trial may train for."
@@ -40,6 +46,9 @@ def search_options(command: Any) -> Any:
             "--strategy", metavar="NAME", help="population, greedy or random [population]."
         ),
         click.option("--seed", type=int, metavar="N", help="Seed of the search."),
+        click.option(
+            "--unsafe", is_flag=True, default=None, help="Run without a sandbox if need be."
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -48,8 +57,9 @@ def search_options(command: Any) -> Any:
 
 def overrides_of(options: dict[str, Any]) -> dict[str, Any]:
     """Flags as dotted settings."""
-    names = {"run_name": "run", "budget": "task.budget_seconds"}
-    return {names.get(name, name): value for name, value in options.items()}
+    names = {"run_name": "run", "budget": "task.budget_seconds", "model": "models"}
+    given = {names.get(name, name): value for name, value in options.items()}
+    return given | {"models": list(given["models"]) or None}
 
 
 @click.command("run")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
+import queue
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,23 +15,30 @@ import msgspec
 from evo import __version__
 from evo.archive.archive import Archive, RunRecord
 from evo.archive.publication import Publisher
+from evo.arena import walls
 from evo.arena.corpus import Corpus, locate
+from evo.arena.plan import Tier
 from evo.arena.profile import Profile, choose
 from evo.arena.worker import Setup
 from evo.config import Settings
 from evo.engine.bulletin import Rooms
+from evo.engine.casebook import EngineCasebook
 from evo.engine.desk import Desk, Rehearsal
 from evo.engine.engine import Engine
 from evo.engine.layout import DATABASE, FOUNDERS, PUBLISHED, REPOSITORY
 from evo.engine.shelf import PopulationShelf
+from evo.engine.studio import Studio, open_studio
 from evo.errors import PatchError, PopulationError, SettingsError
 from evo.executors.local import LocalExecutor
-from evo.nouns import Program, Recipe, Task
+from evo.models.model import Model
+from evo.models.roster import Conduct
+from evo.nouns import Recipe, Task
 from evo.operators.ablation import Ablate
 from evo.operators.crossover import Crossover
 from evo.operators.founding import Founder
 from evo.operators.human import Human
 from evo.operators.operator import Operator
+from evo.operators.program import read_program
 from evo.operators.screening import screen
 from evo.operators.tuning import Tune
 from evo.patch import FounderPatch, read_founder
@@ -47,6 +55,8 @@ def assemble(
     archive_folder: Path,
     baseline: str,
     others: Mapping[str, Operator] | None = None,
+    models: Sequence[Model] = (),
+    conduct: Conduct | None = None,
 ) -> Engine:
     """An engine for a run, new or to be gone on with.
 
@@ -57,6 +67,8 @@ def assemble(
         archive_folder: archive/RUN.
         baseline: Text of the editable file.
         others: Operators by name that go above those that evo has.
+        models: Language models that go above those of the settings.
+        conduct: How models are asked, above the settings.
 
     Raises:
         EvoError: A store is held, damaged or of another version, the baseline can't be measured,
@@ -66,18 +78,29 @@ def assemble(
     cause = screen(baseline, profile.task.recipe)
     if cause:
         raise SettingsError(f"{settings.task.editable} can't be the baseline: {cause}")
-    program = read_program(project / settings.program)
-    setups = [
-        Setup(profile.task, profile.rules, data_folder_of(settings), profile.gpu(slot))
-        for slot in range(profile.slots)
-    ]
+    read_program(project / settings.program)
+    setups = setups_of(project, settings, profile)
     archive = Archive.open(folder / DATABASE)
     try:
         begin(archive, settings, profile)
-        archive.record_program(program, _now())
         population = open_population(folder / REPOSITORY, settings.task.editable, archive)
         founders, warnings = read_founders(project / settings.population_folder / FOUNDERS)
+        if setups[0].sandbox == Tier.OPEN:
+            warnings.append("trials run without a sandbox: they can read and change all you can")
         shelf = PopulationShelf(population, founders)
+        known: dict[str, int] = {}
+        casebook = EngineCasebook(profile.task.direction, folder / "trials", known, shelf.source)
+        notes: queue.SimpleQueue[str] = queue.SimpleQueue()
+        studio = open_studio(
+            project=project,
+            settings=settings,
+            profile=profile,
+            archive=archive,
+            casebook=casebook,
+            say=notes.put,
+            models=models,
+            conduct=conduct,
+        )
         rooms = Rooms(
             folder=folder,
             archive_folder=archive_folder,
@@ -86,11 +109,15 @@ def assemble(
             archive=archive,
             publisher=Publisher(archive, archive_folder / PUBLISHED),
             population=population,
-            search=STRATEGIES[settings.strategy](plan(settings, profile.task, founders)),
+            search=STRATEGIES[settings.strategy](
+                replace(plan(settings, profile.task, founders), arms=studio.arms)
+            ),
             shelf=shelf,
             baseline=baseline,
-            program_sha=program.sha,
-            known={},
+            casebook=casebook,
+            studio=studio,
+            known=known,
+            notes=notes,
             warnings=warnings,
         )
     except BaseException:
@@ -100,16 +127,39 @@ def assemble(
     return Engine(
         rooms,
         lambda on_proposal: Desk(
-            operators=operators(profile) | dict(others or {}),
+            operators=operators(profile) | dict(studio.operators) | dict(others or {}),
             shelf=shelf,
             recipe=profile.task.recipe,
             rehearsal=Rehearsal(setups[0]) if rehearse else None,
             known=rooms.known,
             on_proposal=on_proposal,
-            threads=max(2, profile.slots),
+            threads=threads(settings, profile, studio),
         ),
         lambda on_event: LocalExecutor(setups, on_event),
     )
+
+
+def setups_of(project: Path, settings: Settings, profile: Profile) -> list[Setup]:
+    """What the referee of each slot measures, and behind which walls.
+
+    Raises:
+        EvoError: No walls hold here, and trials may not run without.
+    """
+    tier = walls.choose(settings.arena.sandbox, unsafe=settings.unsafe, gpu=profile.gpu(0))
+    data = data_folder_of(settings)
+    readable = tuple(str(project / path) for path in settings.arena.readable)
+    return [
+        Setup(
+            profile.task,
+            profile.rules,
+            data,
+            profile.gpu(slot),
+            sandbox=str(tier),
+            unsafe=settings.unsafe,
+            readable=readable,
+        )
+        for slot in range(profile.slots)
+    ]
 
 
 def operators(profile: Profile) -> dict[str, Operator]:
@@ -117,6 +167,13 @@ def operators(profile: Profile) -> dict[str, Operator]:
     column = 1 if profile.device == "cuda" else 0
     made: tuple[Operator, ...] = (Tune(column), Crossover(), Ablate(), Founder(), Human())
     return {operator.name: operator for operator in made}
+
+
+def threads(settings: Settings, profile: Profile, studio: Studio) -> int:
+    """How many briefs are worked on at a time: who waits for a model holds up nobody else."""
+    if studio.roster is None:
+        return max(2, profile.slots)
+    return max(2, profile.slots * max(1, settings.proposals_ahead))
 
 
 def plan(settings: Settings, task: Task, founders: Mapping[str, FounderPatch]) -> Plan:
@@ -128,25 +185,6 @@ def plan(settings: Settings, task: Task, founders: Mapping[str, FounderPatch]) -
         population_size=settings.population_size,
         confirmations=settings.confirmations,
     )
-
-
-def read_program(path: Path) -> Program:
-    """program.md, as the operators are given it.
-
-    Raises:
-        SettingsError: It is missing or empty.
-    """
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        cause = error.strerror if isinstance(error, OSError) else error
-        raise SettingsError(
-            f"{path.name} can't be read: {cause}; it tells the operators what you want, and "
-            "`evo init DIR` writes one to start from"
-        ) from error
-    if not text.strip():
-        raise SettingsError(f"{path.name} is empty; it tells the operators what you want")
-    return Program(text, hashlib.sha256(text.encode()).hexdigest())
 
 
 def read_founders(folder: Path) -> tuple[dict[str, FounderPatch], list[str]]:
@@ -190,7 +228,7 @@ def begin(archive: Archive, settings: Settings, profile: Profile) -> None:
         data_sha=Corpus.open(Path(data)).sha if data else "",
         settings=msgspec.to_builtins(settings),
         evo_version=__version__,
-        created_at=_now(),
+        created_at=now(),
     )
     known = archive.run()
     if known is None:
@@ -198,10 +236,10 @@ def begin(archive: Archive, settings: Settings, profile: Profile) -> None:
         return
     for name in ("editable", "recipe", "metric", "direction", "budget_seconds", "clock", "scale",
                  "device", "data_sha"):  # fmt: skip
-        was, now = getattr(known, name), getattr(record, name)
-        if was != now:
+        was, wanted = getattr(known, name), getattr(record, name)
+        if was != wanted:
             raise SettingsError(
-                f"the run {settings.run} was begun with {name} {was}, not {now}: their scores "
+                f"the run {settings.run} was begun with {name} {was}, not {wanted}: their scores "
                 "don't compare; put it back, or start another run with --run NAME"
             )
 
@@ -228,5 +266,6 @@ def open_population(path: Path, editable: str, archive: Archive) -> Population:
     return Population.open(path, editable)
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """The time as archives keep it: UTC, naive."""
     return datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from evo.archive.archive import Archive
 from evo.archive.publication import Publisher
 from evo.config import Settings
 from evo.engine import heartbeat
+from evo.engine.casebook import EngineCasebook
 from evo.engine.heartbeat import Heartbeat, Phase, RunningTrial
 from evo.engine.shelf import PopulationShelf
+from evo.engine.studio import Studio
 from evo.nouns import (
     CurvePoint,
     Event,
@@ -46,11 +49,14 @@ class Rooms:
     shelf: PopulationShelf
     baseline: str
     """Text of the editable file, for a run that is new."""
-    program_sha: str
+    casebook: EngineCasebook
+    studio: Studio
     known: dict[str, int]
     """Variants by fingerprint."""
     warnings: Sequence[str] = ()
     """What was passed over when these were put together."""
+    notes: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
+    """What threads other than the engine's want people to know."""
 
 
 @dataclass(slots=True)

@@ -106,6 +106,7 @@ class Engine:
             self._bulletin.phase = Phase.SEARCHING
             while not self._is_done():
                 self._reception.take()
+                self._pass_on_notes()
                 self._ask()
                 self._start_trials()
                 if self._clock() >= self._next_beat:
@@ -143,13 +144,19 @@ class Engine:
         else:
             self._take_loss(event)
 
+    def _pass_on_notes(self) -> None:
+        while not self._rooms.notes.empty():
+            self._bulletin.say("note", self._rooms.notes.get())
+
     def _is_done(self) -> bool:
-        limits = self._limits
+        limits, roster = self._limits, self._rooms.studio.roster
         if self._bulletin.phase.open:
             if limits.trials is not None and self._counts.finished >= limits.trials:
                 self._finish("all trials are done")
             elif limits.hours and self._clock() - self._began > limits.hours * 3600:
                 self._finish(f"{limits.hours:g} hours are over")
+            elif roster is not None and roster.purse.is_spent:
+                self._finish(f"models have cost ${roster.purse.spent_usd:.4f}")
         if self._now_at_once:
             return True
         return self._bulletin.phase is Phase.FINISHING and not self._running
@@ -200,6 +207,7 @@ class Engine:
 
     def _replay(self, record: Proposal | Trial, variants: dict[int, Variant]) -> None:
         search = self._rooms.search
+        self._rooms.casebook.tell(record)
         if isinstance(record, Trial):
             search.tell(record)
             if record.score is not None:
@@ -209,6 +217,7 @@ class Engine:
         self._counts.note(record)
         self._reception.answered(record)
         if record.id in variants:
+            self._rooms.casebook.tell(variants[record.id])
             search.tell(variants[record.id])
 
     def _close(self) -> None:
@@ -223,6 +232,7 @@ class Engine:
                 closing.callback(lambda: rooms.archive.end_session(self._utc(), bulletin.message))
                 closing.callback(self._executor.close)
                 closing.callback(self._desk.close)
+                closing.callback(rooms.studio.close)
         except (EvoError, OSError) as error:
             if bulletin.phase is not Phase.FAILED:  # else it is what came of the first cause
                 self._fail(str(error))
@@ -291,7 +301,9 @@ class Engine:
     def _take_proposal(self, proposal: Proposal, mark: str) -> None:
         rooms = self._rooms
         self._asked.discard(proposal.id)
-        proposal = replace(proposal, program_sha=rooms.program_sha)
+        if not proposal.program_sha:
+            sha = rooms.studio.program.current().program.sha
+            proposal = replace(proposal, program_sha=sha)
         twin = rooms.known.get(mark) if proposal.outcome is Outcome.ACCEPTED else None
         if twin is not None:  # made by two desks at once
             cause = f"it equals variant {twin}, whose result stands for it"
@@ -301,6 +313,7 @@ class Engine:
             variant = self._commit(proposal, mark)
         rooms.archive.record_proposal(proposal, variant, self._utc())
         self._counts.note(proposal)
+        rooms.casebook.tell(proposal)
         rooms.search.tell(proposal)
         self._reception.answered(proposal)
         self._refused_in_a_row = 0 if variant else self._refused_in_a_row + 1
@@ -314,6 +327,7 @@ class Engine:
         assert proposal.source is not None
         rooms.known[mark] = variant.id
         rooms.shelf.add(variant, proposal.source)
+        rooms.casebook.tell(variant)
         rooms.search.tell(variant)
         self._queue_trial(variant.id, Purpose.FIRST, front=proposal.operator == HUMAN)
 
@@ -399,7 +413,8 @@ class Engine:
         self._rooms.archive.start_trial(trial.id, trial.started_at, trial.attempt)
         self._running[trial.id] = Running(trial)
         source = self._rooms.shelf.source(trial.variant)
-        self._executor.submit(trial.id, source, trial.seed, str(log))
+        deep = trial.purpose is Purpose.REPLICATE
+        self._executor.submit(trial.id, source, trial.seed, str(log), deep=deep)
 
     def _take_measurement(self, number: int, measurement: Measurement) -> None:
         self._given_up.pop(number, None)
@@ -409,6 +424,7 @@ class Engine:
         self._lost_in_a_row = self._refused_in_a_row = 0
         trial = replace(running.trial, measurement=measurement, finished_at=self._utc())
         before = rooms.search.champion
+        rooms.casebook.tell(trial)
         standing = rooms.search.tell(trial)
         rooms.archive.finish_trial(trial, standing)
         self._counts.finished += 1
@@ -466,6 +482,7 @@ class Engine:
             )
         measurement = Measurement(Status.INFRASTRUCTURE, cause=event.cause)
         trial = replace(trial, measurement=measurement, finished_at=self._utc())
+        self._rooms.casebook.tell(trial)
         standing = self._rooms.search.tell(trial)
         self._rooms.archive.finish_trial(trial, standing)
 

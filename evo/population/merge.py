@@ -53,11 +53,21 @@ def merge_lines(base: str, ours: str, theirs: str) -> str | None:
     Raises:
         PopulationError: Git can't be run.
     """
+    merged, conflicts = merge_file(base, ours, theirs)
+    return None if conflicts else merged
+
+
+def merge_file(base: str, ours: str, theirs: str, *flags: str) -> tuple[str, int]:
+    """Git's merge of lines with markers around its conflicts, and how many those are.
+
+    Raises:
+        PopulationError: Git can't be run.
+    """
     with tempfile.TemporaryDirectory(prefix="evo-merge-") as folder:
         paths = [Path(folder, name) for name in ("ours", "base", "theirs")]
         for path, text in zip(paths, (ours, base, theirs), strict=True):
             path.write_bytes(text.encode("utf-8"))
-        command = ["git", "merge-file", "-p", "-q", *(path.name for path in paths)]
+        command = ["git", "merge-file", "-p", "-q", *flags, *(path.name for path in paths)]
         try:
             done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
         except OSError as error:
@@ -65,7 +75,7 @@ def merge_lines(base: str, ours: str, theirs: str) -> str | None:
     if done.returncode < 0 or done.returncode > MOST_CONFLICTS:
         said = done.stderr.decode("utf-8", "replace").strip()
         raise PopulationError(f"`git merge-file` failed with {done.returncode}: {said}")
-    return done.stdout.decode("utf-8") if done.returncode == 0 else None
+    return done.stdout.decode("utf-8"), done.returncode
 
 
 def merge_names(base: str, ours: str, theirs: str) -> str:

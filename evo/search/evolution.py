@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from evo.nouns import Brief, Direction, Estimate, Proposal, Standing, Trial, Variant
+from evo.search.bandit import Arm, Bandit
 from evo.search.ledger import Ledger
+from evo.search.openings import Openings
 from evo.search.selection import Candidate, survivors, tournament
 
 TOURNAMENT_SIZE = 3
@@ -38,6 +40,8 @@ class Plan:
     population_size: int
     confirmations: int
     """Trials that both sides of a promotion need."""
+    arms: Mapping[Arm, float] = field(default_factory=dict)
+    """What language models can be asked for, and how often at first, in parts as in `SHARES`."""
 
 
 class Evolution:
@@ -49,7 +53,9 @@ class Evolution:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._ledger = Ledger(plan.direction)
+        self._ledger, self._openings = Ledger(plan.direction), Openings()
+        offline = {Arm(name): share for name, share in SHARES.items()}
+        self._bandit = Bandit(plan.direction, {**offline, **plan.arms})
         self._living: list[int] = []
         self._champion: int | None = None
 
@@ -67,11 +73,15 @@ class Evolution:
         asked = self._choose(chance)
         if asked is None:
             return None
-        operator, parents, subject = asked
-        self._ledger.asked(brief, operator, parents, subject)
-        return Brief(brief, operator, parents, subject, seed=chance.getrandbits(31))
+        arm, parents, subject = asked
+        self._ledger.asked(brief, arm.operator, parents, subject)
+        self._openings.asked(arm.operator, subject)
+        seed = chance.getrandbits(31)
+        return Brief(brief, arm.operator, parents, subject, seed, arm.role, arm.model)
 
     def tell(self, record: Proposal | Variant | Trial) -> Standing:
+        self._openings.tell(record)
+        self._bandit.tell(record)
         if isinstance(record, Proposal):
             self._ledger.add_proposal(record)
             return Standing.IGNORED
@@ -101,34 +111,66 @@ class Evolution:
 
     # What to ask
 
-    def _choose(self, chance: random.Random) -> tuple[str, tuple[int, ...], str] | None:
+    def _choose(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
         ledger, plan = self._ledger, self._plan
         if not ledger.has_begun("baseline"):
-            return "baseline", (), ""
+            return Arm("baseline"), (), ""
         if 0 not in ledger:
             return None
         drawn = ledger.subjects("founder")
         undrawn = [name for name in plan.founders if name not in drawn]
         if undrawn and len(drawn) < plan.first_founders:
-            return "founder", (0,), chance.choice(undrawn)
+            return Arm("founder"), (0,), chance.choice(undrawn)
         if not self._living:
-            return None
+            return self._begin(chance)
         return self._breed(chance)
 
-    def _breed(self, chance: random.Random) -> tuple[str, tuple[int, ...], str] | None:
+    def _breed(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
         makers = {
             "crossover": self._cross,
             "tune": self._tune,
             "founder": self._graft,
             "ablate": self._ablate,
+            "mutate": self._tune,
+            "simplify": self._tune,
+            "agent": self._tune,
+            "cross": self._reconcile,
+            "repair": self._mend,
         }
-        names = list(SHARES)
-        while names:
-            [name] = chance.choices(names, [SHARES[name] for name in names])
-            found = makers[name](chance)
+        shares = self._shares()
+        while shares:
+            [arm] = chance.choices(list(shares), list(shares.values()))
+            found = makers[arm.operator](chance)
             if found is not None:
-                return name, *found
-            names.remove(name)
+                return arm, *found
+            shares = {one: left for one, left in shares.items() if one.operator != arm.operator}
+        return None
+
+    def _begin(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
+        """Models take long to answer: they begin with the baseline before it has a score."""
+        arms = {arm: share for arm, share in self._plan.arms.items() if arm.operator == "mutate"}
+        if not arms:
+            return None
+        [arm] = chance.choices(list(arms), list(arms.values()))
+        return arm, (0,), ""
+
+    def _shares(self) -> Mapping[Arm, float]:
+        """How often each arm is asked: as it was laid down, until models come into it."""
+        if not self._plan.arms:
+            return {Arm(name): share for name, share in SHARES.items()}
+        return self._bandit.shares()
+
+    def _reconcile(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
+        """A pair that git couldn't merge, the newest that wasn't given to a model yet."""
+        for pair in reversed(self._openings.conflicts()):
+            if not self._ledger.tried("cross", pair):
+                return pair, ""
+        return None
+
+    def _mend(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
+        """The newest proposal that broke by what looks like a slip."""
+        for proposal, parents in reversed(self._openings.failures()):
+            return parents, str(proposal)
         return None
 
     def _tune(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
@@ -208,7 +250,8 @@ class Evolution:
             if entry.mean >= champion:
                 return None
             confirmed = len(entry.losses) >= self._plan.confirmations
-            if not confirmed or self._leads(entry.variant.id):
+            holds = self._leads(entry.variant.id) and self._holds_out(entry.variant.id)
+            if not confirmed or holds:
                 return entry.variant.id
         return None
 
@@ -219,6 +262,14 @@ class Evolution:
         error = noise * math.sqrt(1 / len(challenger.losses) + 1 / len(champion.losses))
         return champion.mean - challenger.mean > LEAD * error
 
+    def _holds_out(self, variant: int) -> bool:
+        """Whether it is better on holdout too, where both were measured there: the search split
+        has been looked at by every selection so far, and flatters whoever was selected."""
+        assert self._champion is not None
+        challenger = self._ledger[variant].holdout_mean
+        champion = self._ledger[self._champion].holdout_mean
+        return challenger is None or champion is None or challenger < champion
+
     def _promote(self) -> None:
         if self._champion is None:
             # The baseline is the first champion, whoever else has finished before it.
@@ -226,7 +277,7 @@ class Evolution:
                 self._champion = 0
             return
         challenger, needed = self._challenger(), self._plan.confirmations
-        if challenger is None or not self._leads(challenger):
+        if challenger is None or not self._leads(challenger) or not self._holds_out(challenger):
             return
         sides = (challenger, self._champion)
         if all(len(self._ledger[variant].losses) >= needed for variant in sides):

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo.nouns import Purpose, Standing, Trial
+from evo.nouns import Measurement, Outcome, Proposal, Purpose, Standing, Status, Trial
 from evo.search.rivals import STRATEGIES
+from evo.search.search import Search
 from tests.search.world import FOUNDERS, PLAN, World, explore
 
 STEPS = 40
@@ -73,6 +74,32 @@ def test_a_lucky_number_is_measured_again_before_it_leads() -> None:
     for record in promoted[1:]:
         assert isinstance(record, Trial)
         assert record.purpose is Purpose.REPLICATE
+
+
+def told(search: Search, *trials: tuple[int, float, float | None]) -> None:
+    """Tells a search of trials: variant, score, and score on holdout."""
+    for number, (variant, score, holdout) in enumerate(trials):
+        measurement = Measurement(Status.SCORED, score, holdout_score=holdout)
+        search.tell(Trial(number, variant, 0, Purpose.FIRST, 1.0, 1.0, measurement=measurement))
+
+
+def test_a_challenger_that_is_not_better_on_holdout_is_not_promoted_and_blocks_nobody() -> None:
+    world = World(STRATEGIES["population"](PLAN), crash_share=0.0)
+    search = world.search
+    for number in range(3):
+        brief = search.ask(number, random.Random(number))
+        assert brief is not None
+        search.tell(Proposal(number, brief.operator, brief.parents, Outcome.ACCEPTED))
+        search.tell(World._variant(number, brief))
+        if number == 0:
+            told(search, (0, 5.0, None), (0, 5.1, 6.0))
+    told(search, (1, 4.0, None), (1, 4.1, 6.5))
+    assert search.champion == 0
+    assert search.wanted_trials() == {}
+    told(search, (2, 4.5, None))
+    assert search.wanted_trials() == {2: 2}
+    told(search, (2, 4.4, 5.5))
+    assert search.champion == 2
 
 
 def test_greedy_believes_the_first_number() -> None:

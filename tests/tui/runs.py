@@ -68,7 +68,7 @@ def make_run(project: Path, *, program: str = "# What may change\n\nThe *model*.
         id="r1", verb="hint", arguments={"text": "Try a shorter warm-up"}, who="ada",
         asked_at=NOW, done_at=NOW, outcome="the operators are told",
     )  # fmt: skip
-    publish(archive, place.archive, place.archive.with_name("beside"))
+    publish(archive, place.archive)
     archive.close()
     assert place.folder is not None
     (place.folder / heartbeat.LOG).write_text(

@@ -137,7 +137,7 @@ def publish_again(place: Place) -> None:
     from evo.nouns import Estimate
 
     archive.record_champion(3, Estimate(1.8, 0.001, 2), BEGUN + timedelta(minutes=20))
-    publish(archive, place.archive, place.archive.with_name("beside"))
+    publish(archive, place.archive)
     archive.close()
 
 
@@ -340,7 +340,7 @@ def test_a_pause_is_shown_as_pending_until_the_engine_has_answered(alive: Place)
             id=request.id, verb="pause", arguments={}, who="ada",
             asked_at=BEGUN, done_at=BEGUN + timedelta(hours=1), outcome="paused",
         )  # fmt: skip
-        publish(archive, alive.archive, alive.archive.with_name("beside"))
+        publish(archive, alive.archive)
         archive.close()
         await driver.see("✓ pause")
         assert "not taken yet" not in driver.text()

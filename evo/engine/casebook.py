@@ -1,0 +1,237 @@
+"""The casebook: what was measured and tried, kept so that operators' questions are quick to answer
+while the engine goes on writing it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from evo.nouns import Direction, Measurement, Outcome, Proposal, Trial, Variant
+from evo.operators.casebook import Attempt, Case, Failure
+from evo.operators.screening import fingerprint
+from evo.text import clean_text
+
+KEPT_FAILURES = 64
+"""Texts of proposals that failed in preflight; git has none of them."""
+FARTHEST = 4
+"""Steps in the family tree to whom counts as a relative."""
+LOG_BYTES = 6_000
+
+
+class EngineCasebook:
+    """What operators may read of measurements and history; safe to read from several threads.
+
+    Args:
+        direction: Which way the metric improves.
+        trials: Folder of the trials' logs.
+        known: Variants by fingerprint; kept by the engine.
+        source: Text of a variant.
+        hints: What people want the operators to know.
+    """
+
+    def __init__(
+        self,
+        direction: Direction,
+        trials: Path,
+        known: Mapping[str, int],
+        source: Callable[[int], str],
+        hints: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        self._direction, self._folder, self._known = direction, trials, known
+        self._source, self._hints = source, hints
+        self._variants: dict[int, Variant] = {}
+        self._children: dict[int, list[int]] = {}
+        self._trials: dict[int, list[Trial]] = {}
+        self._proposals: dict[int, Proposal] = {}
+        self._asked_of: dict[int, list[int]] = {}
+        self._became: dict[int, int] = {}
+        self._broken: OrderedDict[int, str] = OrderedDict()
+        self._noise: float | None = None
+        self._lock = threading.RLock()
+
+    def tell(self, record: Proposal | Variant | Trial) -> None:
+        """Takes notice of what happened, in the order in which the search is told."""
+        with self._lock:
+            if isinstance(record, Proposal):
+                self._add_proposal(record)
+            elif isinstance(record, Variant):
+                self._variants[record.id] = record
+                self._became[record.proposal] = record.id
+                for parent in record.parents:
+                    self._children.setdefault(parent, []).append(record.id)
+            else:
+                self._trials.setdefault(record.variant, []).append(record)
+                self._noise = self._pooled_noise()
+
+    # What operators ask
+
+    def case(self, variant: int) -> Case:
+        with self._lock:
+            return self._case(variant)
+
+    def lineage(self, variant: int) -> list[Case]:
+        with self._lock:
+            line = [variant]
+            while parents := self._variants[line[-1]].parents:
+                line.append(parents[0])
+            return [self._case(one) for one in reversed(line)]
+
+    def attempts(self, variant: int, most: int) -> list[Attempt]:
+        with self._lock:
+            own = self._ancestors(variant) | {variant}
+            found: list[Attempt] = []
+            for distance, relatives in enumerate(self._family(variant)):
+                proposals = [one for kin in relatives for one in self._asked_of.get(kin, ())]
+                for number in sorted(proposals, reverse=True):
+                    if self._became.get(number) not in own:
+                        found.append(self._attempt(number, distance))
+                if len(found) >= most:
+                    break
+            return found[:most]
+
+    def inspirations(self, variant: int, most: int) -> list[Case]:
+        with self._lock:
+            kin = self._ancestors(variant) | self._descendants(variant) | {variant}
+            others = [
+                one for one in self._variants if one not in kin and self._mean(one) is not None
+            ]
+            return [self._case(one) for one in sorted(others, key=self._loss)[:most]]
+
+    def failure(self, proposal: int) -> Failure:
+        with self._lock:
+            asked, variant = self._proposals[proposal], self._became.get(proposal)
+            if variant is None:
+                source, cause, log = self._broken[proposal], asked.cause, ""
+            else:
+                last = self._trials[variant][-1]
+                assert last.measurement is not None
+                if last.measurement.score is not None:
+                    raise KeyError(proposal)
+                source = self._source(variant)
+                cause, log = last.measurement.cause, self._log(last.id)
+        return Failure(proposal, asked.parents, asked.title, asked.rationale, source, cause, log)
+
+    def twin(self, source: str) -> Case | None:
+        variant = self._known.get(fingerprint(source))
+        with self._lock:
+            return self._case(variant) if variant in self._variants else None
+
+    def hints(self) -> Sequence[str]:
+        return self._hints()
+
+    # What is known
+
+    def _add_proposal(self, proposal: Proposal) -> None:
+        if proposal.outcome is Outcome.PREFLIGHT_FAILED and proposal.source is not None:
+            self._broken[proposal.id] = proposal.source
+            if len(self._broken) > KEPT_FAILURES:
+                self._broken.popitem(last=False)
+        self._proposals[proposal.id] = proposal
+        if proposal.parents:
+            self._asked_of.setdefault(proposal.parents[0], []).append(proposal.id)
+
+    def _case(self, number: int) -> Case:
+        variant, trials = self._variants[number], self._trials.get(number, [])
+        scores = self._scores(number)
+        last = next((one.measurement for one in reversed(trials) if one.score is not None), None)
+        latest: Measurement | None = trials[-1].measurement if trials else None
+        std = None if self._noise is None or not scores else self._noise / math.sqrt(len(scores))
+        return Case(
+            variant=number,
+            parents=variant.parents,
+            operator=variant.operator,
+            title=variant.title,
+            rationale=variant.rationale,
+            diff=variant.diff,
+            score=self._mean(number),
+            std=std,
+            trials=len(trials),
+            gain=self._gain(number),
+            status=latest.status if latest else None,
+            cause=latest.cause if latest else "",
+            last=last,
+        )
+
+    def _attempt(self, number: int, distance: int) -> Attempt:
+        proposal, variant = self._proposals[number], self._became.get(number)
+        return Attempt(
+            proposal=number,
+            parent=proposal.parents[0],
+            operator=proposal.operator,
+            title=proposal.title,
+            outcome=proposal.outcome,
+            cause=proposal.cause,
+            case=None if variant is None else self._case(variant),
+            distance=distance,
+        )
+
+    def _scores(self, variant: int) -> list[float]:
+        return [one.score for one in self._trials.get(variant, ()) if one.score is not None]
+
+    def _mean(self, variant: int) -> float | None:
+        scores = self._scores(variant)
+        return sum(scores) / len(scores) if scores else None
+
+    def _loss(self, variant: int) -> float:
+        mean = self._mean(variant)
+        return math.inf if mean is None else self._direction.loss(mean)
+
+    def _gain(self, variant: int) -> float | None:
+        parents = self._variants[variant].parents
+        if not parents or self._mean(variant) is None or self._mean(parents[0]) is None:
+            return None
+        return self._loss(parents[0]) - self._loss(variant)
+
+    def _pooled_noise(self) -> float | None:
+        """Standard deviation of one trial: the square root of the mean square within variants."""
+        squares, freedom = 0.0, 0
+        for variant in self._trials:
+            scores = self._scores(variant)
+            if len(scores) > 1:
+                mean = sum(scores) / len(scores)
+                squares += sum((score - mean) ** 2 for score in scores)
+                freedom += len(scores) - 1
+        return math.sqrt(squares / freedom) if freedom else None
+
+    def _ancestors(self, variant: int) -> set[int]:
+        return self._reach(variant, lambda one: self._variants[one].parents)
+
+    def _descendants(self, variant: int) -> set[int]:
+        return self._reach(variant, lambda one: self._children.get(one, ()))
+
+    def _reach(self, variant: int, beside: Callable[[int], Sequence[int]]) -> set[int]:
+        found: set[int] = set()
+        front = list(beside(variant))
+        while front:
+            one = front.pop()
+            if one not in found:
+                found.add(one)
+                front += beside(one)
+        return found
+
+    def _family(self, variant: int) -> Iterator[list[int]]:
+        """The variant, those one step away in the family tree, those two steps away, ..."""
+        seen, front = {variant}, [variant]
+        for _ in range(FARTHEST + 1):
+            yield front
+            beside = [
+                kin
+                for one in front
+                for kin in (*self._variants[one].parents, *self._children.get(one, ()))
+            ]
+            front = sorted(set(beside) - seen)
+            seen.update(front)
+
+    def _log(self, trial: int) -> str:
+        """The end of what a trial printed; nothing if its log is gone."""
+        path = self._folder / str(trial) / "log.txt"
+        try:
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - LOG_BYTES))
+                return clean_text(file.read().decode("utf-8", "replace"))
+        except OSError:
+            return ""

@@ -1,0 +1,141 @@
+"""The studio: puts together whoever asks language models, from settings and a run's stores."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from evo.archive.archive import Archive
+from evo.arena.profile import Profile
+from evo.arena.sandbox import OpenSandbox
+from evo.config import Settings, models_of
+from evo.models.litellm_model import LiteLLMModel
+from evo.models.model import Model
+from evo.models.purse import Purse
+from evo.models.roster import Conduct, Member, Roster
+from evo.nouns import Program
+from evo.operators.agent import Agent
+from evo.operators.authoring import Author
+from evo.operators.casebook import Casebook
+from evo.operators.joining import Cross
+from evo.operators.mending import Repair
+from evo.operators.mutation import Mutate
+from evo.operators.operator import Operator
+from evo.operators.program import ProgramFile
+from evo.operators.prompts import Situation
+from evo.operators.simplification import Simplify
+from evo.search.bandit import Arm
+
+SHARES = {"mutate": 8.0, "cross": 3.0, "repair": 3.0, "simplify": 1.0}
+"""How often each is asked at first, in parts, beside what needs no model."""
+AGENT_SHARE = 4.0
+MENDER = "debugger"
+"""The role that repairs; all others mutate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """What a run has of language models; all of it empty if none is configured."""
+
+    program: ProgramFile
+    roster: Roster | None = None
+    operators: Mapping[str, Operator] = field(default_factory=dict)
+    arms: Mapping[Arm, float] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """Begins no other call; those in flight are told of as they stand."""
+        if self.roster is not None:
+            self.roster.close()
+
+
+def open_studio(
+    *,
+    project: Path,
+    settings: Settings,
+    profile: Profile,
+    archive: Archive,
+    casebook: Casebook,
+    say: Callable[[str], None],
+    models: Sequence[Model] = (),
+    conduct: Conduct | None = None,
+) -> Studio:
+    """The operators that ask models, and how often each is asked.
+
+    Args:
+        project: Holds program.md.
+        settings: All of them.
+        profile: The machine.
+        archive: Keeps calls and versions of the program.
+        casebook: Measurements and history.
+        say: Told what people should know, on any thread.
+        models: Go above those of the settings.
+        conduct: Limits and pauses; by default the settings' and the usual ones.
+
+    Raises:
+        SettingsError: The program or the agent makes no sense.
+    """
+
+    def keep(program: Program) -> None:
+        archive.record_program(
+            program, datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)
+        )
+
+    program = ProgramFile(project / settings.program, keep, say)
+    configured = models_of(settings)
+    members = [Member(LiteLLMModel(one), one.weight) for one in configured]
+    if models:
+        members = [Member(model) for model in models]
+    if not members and not settings.agent.command:
+        return Studio(program)
+    roster = Roster(
+        members,
+        purse=Purse(settings.cost),
+        on_call=archive.record_call,
+        clock=time.time,
+        say=say,
+        conduct=conduct or Conduct(concurrent_calls=settings.concurrent_calls),
+    )
+    memory_mb = settings.arena.memory_mb or 0
+    situation = Situation(
+        profile.task,
+        "a GPU" if profile.device == "cuda" else "a CPU",
+        context_tokens=settings.context_tokens,
+        memory_mb=memory_mb,
+    )
+    author = Author(roster, casebook, program.current, situation)
+    made: list[Operator] = []
+    if members:
+        made += [Mutate(author), Cross(author), Repair(author), Simplify(author)]
+    if settings.agent.command:
+        made.append(
+            Agent(settings.agent, author, OpenSandbox(), os.environ, lambda: roster.is_closed)
+        )
+    weights = {member.model.name: member.weight for member in members}
+    arms = arms_of(weights, tuple(program.current().roles))
+    if settings.agent.command:
+        name = settings.agent.command.split()[0]
+        arms[Arm("agent", "", name)] = AGENT_SHARE * settings.agent.weight
+    return Studio(program, roster, {one.name: one for one in made}, arms)
+
+
+def arms_of(weights: Mapping[str, float], roles: Sequence[str]) -> dict[Arm, float]:
+    """What models can be asked for, and how often at first.
+
+    Args:
+        weights: Models by name.
+        roles: Those of program.md.
+    """
+    thinkers = [role for role in roles if role != MENDER] or [""]
+    mender = MENDER if MENDER in roles else ""
+    arms: dict[Arm, float] = {}
+    whole = sum(weights.values())
+    for operator, share in SHARES.items():
+        given = thinkers if operator == "mutate" else [mender if operator == "repair" else ""]
+        for role in given:
+            for model, weight in weights.items():
+                arms[Arm(operator, role, model)] = share * weight / whole / len(given)
+    return arms

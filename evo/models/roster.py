@@ -1,0 +1,313 @@
+"""The roster: several models by weight; calls that fail are tried again, models that keep failing
+are rested, and every call is told of.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
+from tenacity.nap import sleep_using_event
+
+from evo.models.model import Message, Model, ModelError, Reply, count_tokens
+from evo.models.purse import Purse, SpentError
+from evo.nouns import Call, CallOutcome
+
+MOST_ATTEMPTS = {
+    CallOutcome.TIMED_OUT: 2,
+    CallOutcome.RATE_LIMITED: 5,
+    CallOutcome.OVERLOADED: 4,
+    CallOutcome.DISCONNECTED: 4,
+    CallOutcome.EMPTY: 3,
+    CallOutcome.TRUNCATED: 2,
+}
+"""Calls of one model for one answer, by the way in which the last one failed; 1 for all others,
+where asking again would fail again."""
+FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS = 1.0, 60.0
+MOST_RETRY_AFTER_SECONDS = 300.0
+"""Who asks for a longer pause is rested instead."""
+FAILURES_BEFORE_REST = 2
+"""Answers that a model owes in a row, each after all attempts."""
+HOPELESS = frozenset({CallOutcome.UNAUTHORISED, CallOutcome.UNKNOWN_MODEL})
+"""Ways to fail after which a model is rested at once."""
+FIRST_REST_SECONDS, MOST_REST_SECONDS = 60.0, 3600.0
+
+
+class NoAnswerError(ModelError):
+    """Every model that could be asked has failed, is resting, or can't be paid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What a call is for."""
+
+    proposal: int
+    operator: str
+    role: str = ""
+    program_sha: str = ""
+    model: str = ""
+    """The one to ask first; empty means that the weights decide."""
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Member:
+    """A model of the roster, and how it has done lately."""
+
+    model: Model
+    weight: float = 1.0
+    failures: int = 0
+    """Answers it owes in a row."""
+    rests: int = 0
+    """In a row."""
+    resting_until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How a roster behaves towards its models."""
+
+    concurrent_calls: int = 8
+    first_wait_seconds: float = FIRST_WAIT_SECONDS
+    first_rest_seconds: float = FIRST_REST_SECONDS
+
+
+class Roster:
+    """Asks models; safe to call from several threads.
+
+    Args:
+        members: The models, with their weights.
+        purse: Pays.
+        on_call: Told of every call, on the thread that made it.
+        clock: Unix seconds.
+        say: Told what people should know, such as that a model is rested.
+        conduct: Limits and pauses.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        *,
+        purse: Purse,
+        on_call: Callable[[Call], None],
+        clock: Callable[[], float],
+        say: Callable[[str], None] = lambda text: None,
+        conduct: Conduct = Conduct(),
+    ) -> None:
+        self._members = {member.model.name: member for member in members}
+        self._on_call, self._clock, self._say = on_call, clock, say
+        self.purse, self._conduct = purse, conduct
+        self._places = threading.BoundedSemaphore(conduct.concurrent_calls)
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._in_flight: dict[int, tuple[Occasion, str, float, float]] = {}
+        self._next_call = 0
+        self._bills: dict[int, float] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all its models."""
+        return tuple(self._members)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed.is_set()
+
+    def ask(
+        self,
+        messages: Sequence[Message],
+        occasion: Occasion,
+        useful: Callable[[str], bool] = lambda text: True,
+    ) -> Reply:
+        """One answer, from the model that the occasion names or from another one.
+
+        Args:
+            messages: The conversation so far.
+            occasion: What it is for.
+            useful: Whether something can be made of an answer; called once, it decides what the
+                call is recorded as. An answer of no use is returned all the same.
+
+        Raises:
+            NoAnswerError: No model gives one.
+        """
+        causes: list[str] = []
+        for member in self._order(occasion):
+            try:
+                reply = self._ask_one(member, messages, occasion, useful)
+            except SpentError as error:
+                causes.append(str(error))
+            except ModelError as error:
+                causes.append(f"{member.model.name}: {error}")
+                self._failed(member, error)
+            else:
+                self._answered(member)
+                return reply
+            if self._closed.is_set():
+                break
+        text = "; ".join(causes) or self._who_rests()
+        raise NoAnswerError(f"no model answers: {text}", CallOutcome.REFUSED)
+
+    def take_bill(self, proposal: int) -> float:
+        """What the calls for a proposal have cost, failed ones too; asked for once."""
+        with self._lock:
+            return self._bills.pop(proposal, 0.0)
+
+    def close(self) -> None:
+        """Begins no other call. Those in flight are told of as abandoned, at what they may cost."""
+        self._closed.set()
+        with self._lock:
+            left, self._in_flight = self._in_flight, {}
+        for occasion, name, began, usd in left.values():
+            self._tell(occasion, name, began, CallOutcome.ABANDONED, cost_usd=usd or None)
+
+    # Whom to ask
+
+    def _order(self, occasion: Occasion) -> list[Member]:
+        """Members that aren't resting, in the order in which they are asked."""
+        now = self._clock()
+        with self._lock:
+            awake = [one for one in self._members.values() if one.resting_until <= now]
+        chance, order = random.Random(f"{occasion.seed}:{occasion.proposal}"), list[Member]()
+        while awake:
+            [chosen] = chance.choices(awake, [one.weight for one in awake])
+            awake.remove(chosen)
+            order.append(chosen)
+        order.sort(key=lambda one: one.model.name != occasion.model)
+        return order
+
+    def _who_rests(self) -> str:
+        now = self._clock()
+        resting = [
+            f"{name} rests for another {member.resting_until - now:.0f} s"
+            for name, member in self._members.items()
+        ]
+        return ", ".join(resting) or "there is none"
+
+    def _answered(self, member: Member) -> None:
+        with self._lock:
+            member.failures = member.rests = 0
+
+    def _failed(self, member: Member, error: ModelError) -> None:
+        name = member.model.name
+        with self._lock:
+            member.failures += 1
+            asked = error.retry_after_seconds or 0.0
+            hopeless = error.outcome in HOPELESS or asked > MOST_RETRY_AFTER_SECONDS
+            # A filter withholds one answer, which says nothing of the next.
+            if error.outcome is CallOutcome.FILTERED or self._closed.is_set():
+                return
+            if not hopeless and member.failures < FAILURES_BEFORE_REST:
+                return
+            rest = self._conduct.first_rest_seconds * 2.0**member.rests
+            rest = max(min(rest, MOST_REST_SECONDS), asked)
+            member.rests, member.failures = member.rests + 1, 0
+            member.resting_until = self._clock() + rest
+        self._say(f"{name} is rested for {rest:.0f} s: {error}")
+
+    # Asking one
+
+    def _ask_one(
+        self,
+        member: Member,
+        messages: Sequence[Message],
+        occasion: Occasion,
+        useful: Callable[[str], bool],
+    ) -> Reply:
+        retrying = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, ModelError)),
+            stop=self._should_stop,
+            wait=self._wait,
+            sleep=sleep_using_event(self._closed),
+            reraise=True,
+        )
+        return retrying(self._call, member.model, messages, occasion, useful)
+
+    def _should_stop(self, state: RetryCallState) -> bool:
+        error = _error_of(state)
+        asked = error.retry_after_seconds or 0.0
+        most = MOST_ATTEMPTS.get(error.outcome, 1)
+        too_long = asked > MOST_RETRY_AFTER_SECONDS
+        return too_long or self._closed.is_set() or state.attempt_number >= most
+
+    def _wait(self, state: RetryCallState) -> float:
+        asked = _error_of(state).retry_after_seconds
+        backoff = wait_exponential(self._conduct.first_wait_seconds, MOST_WAIT_SECONDS)
+        return backoff(state) if asked is None else max(0.0, asked)
+
+    def _call(
+        self,
+        model: Model,
+        messages: Sequence[Message],
+        occasion: Occasion,
+        useful: Callable[[str], bool],
+    ) -> Reply:
+        estimate = model.estimate_usd(sum(count_tokens(message.text) for message in messages))
+        with self._places:
+            if self._closed.is_set():
+                raise ModelError("the engine is ending", CallOutcome.ABANDONED)
+            reserved = self.purse.reserve(model.name, estimate)
+            number, began = self._note_start(occasion, model.name, reserved)
+            reply: Reply | None = None
+            outcome, cause = CallOutcome.OVERLOADED, "the call broke off"
+            try:
+                reply = model.complete(messages)
+                outcome = CallOutcome.ANSWERED if useful(reply.text) else CallOutcome.UNUSABLE
+                cause = ""
+            except ModelError as error:
+                reply, outcome, cause = error.reply, error.outcome, str(error)
+                raise
+            finally:
+                cost = reply.cost_usd if reply else None
+                self.purse.settle(model.name, reserved, cost)
+                with self._lock:
+                    mine = self._in_flight.pop(number, None)
+                    spent = self._bills.get(occasion.proposal, 0.0)
+                    self._bills[occasion.proposal] = spent + (cost or 0.0)
+                if mine is not None:
+                    tokens = (reply.tokens_in, reply.tokens_out) if reply else (0, 0)
+                    self._tell(occasion, model.name, began, outcome, tokens, cost, cause)
+        return reply
+
+    def _note_start(self, occasion: Occasion, name: str, reserved: float) -> tuple[int, float]:
+        began = self._clock()
+        with self._lock:
+            number, self._next_call = self._next_call, self._next_call + 1
+            self._in_flight[number] = (occasion, name, began, reserved)
+        return number, began
+
+    def _tell(
+        self,
+        occasion: Occasion,
+        model: str,
+        began: float,
+        outcome: CallOutcome,
+        tokens: tuple[int, int] = (0, 0),
+        cost_usd: float | None = None,
+        cause: str = "",
+    ) -> None:
+        self._on_call(
+            Call(
+                proposal=occasion.proposal,
+                operator=occasion.operator,
+                role=occasion.role,
+                model=model,
+                program_sha=occasion.program_sha,
+                outcome=outcome,
+                called_at=datetime.fromtimestamp(began, UTC).replace(tzinfo=None),
+                latency_seconds=max(0.0, self._clock() - began),
+                tokens_in=tokens[0],
+                tokens_out=tokens[1],
+                cost_usd=cost_usd,
+                cause=cause,
+            )
+        )
+
+
+def _error_of(state: RetryCallState) -> ModelError:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, ModelError)
+    return error
