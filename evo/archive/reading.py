@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,7 +96,8 @@ class Reader:
 
     def interrupt(self) -> None:
         """Gives up the question that is being asked; call it from another thread."""
-        self._connection.interrupt()
+        with contextlib.suppress(duckdb.ConnectionException):  # it has just been answered
+            self._connection.interrupt()
 
     def query(
         self,

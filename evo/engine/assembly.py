@@ -89,7 +89,9 @@ def assemble(
             warnings.append("trials run without a sandbox: they can read and change all you can")
         shelf = PopulationShelf(population, founders)
         known: dict[str, int] = {}
-        casebook = EngineCasebook(profile.task.direction, folder / "trials", known, shelf.source)
+        casebook = EngineCasebook(
+            profile.task.direction, folder / "trials", known, shelf.source, hints=shelf.hints
+        )
         notes: queue.SimpleQueue[str] = queue.SimpleQueue()
         studio = open_studio(
             project=project,

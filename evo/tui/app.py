@@ -100,11 +100,11 @@ class RunApp(App[LeaveHow]):
         for one in (theme.DARK, theme.LIGHT):
             self.register_theme(one)
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         wanted = self.state.theme
         self.theme = wanted if wanted in self.available_themes else theme.DEFAULT
-        self.push_screen(RunScreen(self.place, self.state.screen))
-        self._watch()
+        await self.push_screen(RunScreen(self.place, self.state.screen))
+        self._watch()  # news find a screen that is there
 
     # What is read
 

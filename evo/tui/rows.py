@@ -130,7 +130,12 @@ class Rows(ScrollView, can_focus=True):
         if state:
             mark = self.palette["cursor" if state == 2 else "resting"]
             # The cursor's background goes above a row's own.
-            segments = [Segment(part.text, (part.style or base) + mark) for part in segments]
+            # Where it turns colours around, each of the row's would become a patch.
+            own = not mark.reverse
+            segments = [
+                Segment(part.text, ((part.style or base) if own else base) + mark)
+                for part in segments
+            ]
             base = base + mark
         strip = Strip(Segment.apply_style(segments, base))
         return strip.crop_extend(left, left + width, base)
@@ -214,9 +219,17 @@ class TextRows(Rows):
         super().__init__(id=id)
         self._lines: list[Text] = []
 
+    @property
+    def shows_cursor(self) -> bool:
+        return False
+
+    def action_move(self, by: int) -> None:
+        self.scroll_relative(y=by, animate=False)
+
     def show(self, lines: list[Text]) -> None:
-        self._lines = lines
-        self.renew()
+        if lines != self._lines:
+            self._lines = lines
+            self.renew()
 
     def count(self) -> int:
         return len(self._lines)

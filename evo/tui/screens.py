@@ -72,6 +72,7 @@ class RunScreen(Screen[None]):
         self.current = first if first in PANES else "overview"
         self._snapshot: Snapshot | None = None
         self._pulse: Pulse | None = None
+        self._health: Health | None = None
         self._shown: dict[str, Snapshot] = {}
 
     def compose(self) -> ComposeResult:
@@ -101,10 +102,12 @@ class RunScreen(Screen[None]):
         state = health(pulse, snapshot)
         if trouble and state.severity < Severity.DANGER:
             state = Health(Severity.DANGER, trouble)
-        banner = self.query_one("#banner", Static)
-        banner.display = bool(state.text)
-        banner.set_classes(f"-{state.severity.name.lower()}")
-        banner.update(Content(state.text))
+        if state != self._health:
+            self._health = state
+            banner = self.query_one("#banner", Static)
+            banner.display = bool(state.text)
+            banner.set_classes(f"-{state.severity.name.lower()}")
+            banner.update(Content(state.text))
         self._write_tabs()
         self._pane.beat(pulse, snapshot)
 
@@ -160,7 +163,7 @@ class RunScreen(Screen[None]):
         right = self._phase(narrow)
         room = self.app.size.width - 2 - left.cell_length - right.cell_length
         gap = Content(" " * max(room, 1))
-        self.query_one("#tabs", Static).update(Content.assemble(left, gap, right))
+        self.query_one("#tabs", Static).update(Content.assemble(left, gap, right), layout=False)
 
     def _phase(self, narrow: bool) -> Content:
         pulse = self._pulse
@@ -177,7 +180,8 @@ class RunScreen(Screen[None]):
         return Content.styled(f"● {pulse.beat.phase}{clock}", style)
 
     def on_resize(self) -> None:
-        self._write_tabs()
+        if self.is_mounted:
+            self._write_tabs()
 
     # For the app
 

@@ -14,7 +14,7 @@ from evo.tui.dialogs import LeaveHow
 from evo.tui.views.place import Place
 from evo.tui.views.state import State
 
-PATIENCE_SECONDS = 12.0
+PATIENCE_SECONDS = 60.0
 READING = ("detail", "table", "ablation", "ask", "relations", "program", "goto")
 """Groups of workers that come to an end by themselves."""
 NOW = 1001.0

@@ -163,7 +163,9 @@ def make_large(project: Path, variants: int) -> Place:
 
 
 LARGE = """
-INSERT INTO proposals SELECT i, nextval('told'), if(i = 0, 'baseline', 'tune'),
+INSERT INTO proposals (id, seq, operator, parents, subject, outcome, title, rationale, cause, twin,
+    role, model, program_sha, seconds, made_at)
+    SELECT i, nextval('told'), if(i = 0, 'baseline', 'tune'),
     if(i = 0, [], [(i // 2)::INTEGER]), '', 'accepted', 'LR 0.1 -> 0.' || i, '', '', NULL, '', '',
     'ab', 1.0, TIMESTAMP '2026-01-02' + to_seconds(i) FROM range({n}) r(i);
 INSERT INTO variants SELECT i, format('{:040x}', i), if(i = 0, 'baseline', 'tune'),

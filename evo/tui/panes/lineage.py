@@ -274,7 +274,7 @@ class LineagePane(Pane):
             note.update(self.palette.text([(trouble, "bad")]))
             return
         shown, kept = self.family_tree.count(), sum(row.kept for row in snapshot.rows)
-        text = f"{len(snapshot.rows):,} variants, {kept:,} kept"
+        text = f"{len(snapshot.rows):,} variants, {kept:,} were kept"
         if shown != len(snapshot.rows):
             text += f", {shown:,} in sight"
         noise = f"  noise of a trial {words.score(snapshot.noise)}" if snapshot.noise else ""

@@ -102,7 +102,7 @@ class OverviewPane(Pane):
             waiting = "The baseline runs: nothing is published before it has a score."
             if not pulse.alive:
                 waiting = "Nothing is published yet; `evo run` starts a search."
-            self.query_one("#headline", Static).update(line([(waiting, "dim")]))
+            self.put("#headline", line([(waiting, "dim")]))
         else:
             self._headline(snapshot)
             self._pace(view.pace(pulse, snapshot), snapshot)
@@ -121,7 +121,7 @@ class OverviewPane(Pane):
         line, metric = self.palette.text, snapshot.facts.metric
         if found is None:
             text = line([("No score yet: ", "title"), ("the baseline hasn't been measured", "dim")])
-            self.query_one("#headline", Static).update(text)
+            self.put("#headline", text)
             return
         error = f" ± {found.error:.4f}" if found.error is not None else ""
         trials = f" ({found.row.trials} trial{'s' if found.row.trials != 1 else ''})"
@@ -143,14 +143,14 @@ class OverviewPane(Pane):
             first.append((f" {than} the baseline" if wide else "", "dim"))
         second: list[Piece] = [(f"v{found.row.id} ", "champion"), (found.row.title, "")]
         text = line(first).append("\n").append_text(line(second))
-        self.query_one("#headline", Static).update(text)
+        self.put("#headline", text)
 
     def _pace(self, pace: Pace, snapshot: Snapshot) -> None:
         wanted = f"/{pace.wanted}" if pace.wanted else ""
         parts: list[tuple[str, str]] = [
             ("tried", f"{pace.finished:,}{wanted}"),
             ("scored", f"{pace.scored:,}"),
-            ("kept", f"{pace.kept}"),
+            ("living", f"{pace.living}"),
             ("refused", f"{pace.refused:,}"),
         ]
         if pace.per_hour is not None:
@@ -166,7 +166,7 @@ class OverviewPane(Pane):
         pieces: list[Piece] = []
         for name, value in parts:
             pieces += [(f"{name} ", "dim"), (value, "title"), ("   ", "")]
-        self.query_one("#pace", Static).update(self.palette.text(pieces))
+        self.put("#pace", self.palette.text(pieces))
 
     def _show_running(self, pulse: Pulse, snapshot: Snapshot | None) -> None:
         trials = pulse.beat.running if pulse.beat and pulse.alive else ()
@@ -181,7 +181,7 @@ class OverviewPane(Pane):
         text = self.palette.text([(self._running_caption(pulse, snapshot), "dim")])
         for one in lines:
             text.append("\n").append_text(one)
-        self.query_one("#running", Static).update(text)
+        self.put("#running", text)
 
     def _running_caption(self, pulse: Pulse, snapshot: Snapshot | None) -> str:
         if not pulse.alive or pulse.beat is None:
@@ -231,9 +231,8 @@ class OverviewPane(Pane):
         text = self.palette.text([])
         for number, line in enumerate(lines):
             text.append("\n" if number else "").append_text(line)
-        widget = self.query_one("#asked", Static)
-        widget.display = bool(lines)
-        widget.update(text)
+        self.query_one("#asked").display = bool(lines)
+        self.put("#asked", text)
 
     def _pending(self, request: Request, pulse: Pulse) -> list[Piece]:
         given = " ".join(clean_text(value)[:60] for value in request.arguments.values())
@@ -252,7 +251,7 @@ class OverviewPane(Pane):
         text = self.palette.text([])
         for number, line in enumerate(lines[:5]):
             text.append("\n" if number else "").append_text(line)
-        self.query_one("#events", Static).update(text)
+        self.put("#events", text)
 
     def _event(self, line: str) -> Text:
         when, _, rest = line.partition("  ")
@@ -271,4 +270,4 @@ class OverviewPane(Pane):
         text = self.palette.text([])
         for pieces in view.side(pulse, snapshot):
             text.append_text(self.palette.text(pieces)).append("\n")
-        self.query_one("#side", Static).update(text)
+        self.put("#side", text)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from rich.text import Text
 from textual.containers import Vertical
+from textual.widgets import Static
 
 from evo.tui.theme import Palette, palette
 from evo.tui.views.place import Place, Pulse
@@ -23,6 +25,7 @@ class Pane(Vertical):
     def __init__(self, place: Place, *, id: str) -> None:
         super().__init__(id=id)
         self.place = place
+        self._put: dict[str, Text] = {}
 
     @property
     def run_app(self) -> RunApp:
@@ -31,6 +34,15 @@ class Pane(Vertical):
     @property
     def palette(self) -> Palette:
         return palette(self.app.current_theme)
+
+    def put(self, selector: str, text: Text) -> None:
+        """Shows a text in a `Static`, and lays nothing out anew where its height is the same."""
+        before = self._put.get(selector)
+        if text == before and text.spans == before.spans:
+            return
+        self._put[selector] = text
+        same_height = before is not None and len(before.split()) == len(text.split())
+        self.query_one(selector, Static).update(text, layout=not same_height)
 
     def show(self, snapshot: Snapshot) -> None:
         """Another copy of the archive was published, or this screen has come into sight."""

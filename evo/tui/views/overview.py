@@ -121,7 +121,8 @@ class Pace:
     finished: int
     scored: int
     wanted: int | None
-    kept: int
+    living: int
+    """Variants that may become parents."""
     refused: int
     per_hour: float | None
     """Over the last hour, or since the engine began."""
@@ -143,7 +144,7 @@ def pace(pulse: Pulse, snapshot: Snapshot) -> Pace:
         finished=len(snapshot.points),
         scored=scored,
         wanted=beat.trials_wanted if beat and pulse.alive else None,
-        kept=beat.kept if beat else sum(row.kept for row in snapshot.rows),
+        living=beat.kept if beat else 0,
         refused=refused,
         per_hour=_per_hour(pulse, snapshot),
         busy=beat.busy if beat else None,
