@@ -27,6 +27,7 @@ COMMANDS = {
     "eval": "evo.cli.evaluating:eval_command",
     "enqueue": "evo.cli.running:enqueue_command",
     "founders": "evo.cli.project:founders",
+    "propose": "evo.cli.proposing:propose_command",
     "engine": "evo.cli.running:engine_command",
 }
 SUMMARIES = {
@@ -45,6 +46,7 @@ SUMMARIES = {
     "eval": "Measure any train.py: mean and spread, no search.",
     "enqueue": "Have a patch or a train.py of yours tried next.",
     "founders": "Look at the gene pool.",
+    "propose": "Show what a model would be told; ask it once.",
 }
 
 

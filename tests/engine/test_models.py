@@ -116,6 +116,7 @@ def test_evo_run_evolves_with_mutation_crossing_and_repair_over_http(tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_thousand_calls_with_faults_of_every_kind_lose_and_double_nothing(tmp_path: Path) -> None:
     muse = Muse(slips=0.1, faults=0.3)
     with serving(muse) as server:
@@ -253,8 +254,8 @@ def test_without_a_model_no_call_is_made_and_no_operator_asks_for_one(tmp_path: 
 
 
 def test_an_unknown_model_name_is_told_to_people_and_hurts_nothing(tmp_path: Path) -> None:
-    project = make_project(tmp_path)
-    evo(project, "run", "--trials", "6", "--plain", "--model", "nonsense")
+    project = make_project(tmp_path, seconds=0.5)
+    evo(project, "run", "--trials", "24", "--plain", "--model", "nonsense")
     notes = rows(project, "SELECT text FROM events WHERE kind = 'note'")
     assert any("needs a provider before it" in text for [text] in notes)
 
