@@ -107,8 +107,6 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     there is none."""
     variables: tuple[str, ...] = ()
     """Names of environment variables that it is given, such as its key; no others are."""
-    network: bool = False
-    """Whether it may use the network."""
     timeout_seconds: Positive = 900.0
     memory_mb: Count = 4096
     weight: Positive = 1.0
@@ -204,7 +202,12 @@ def parse(table: Mapping[str, Any]) -> Settings:
     _refuse_unknown(table, Settings, "tool.evo")
     for section, kind in _SECTIONS.items():
         _refuse_unknown(table.get(section, {}), kind, f"tool.evo.{section}")
-    for model in table.get("models", ()):
+    models = table.get("models", ())
+    if not isinstance(models, list | tuple):
+        raise SettingsError(
+            'tool.evo.models must be a list of names, as in models = ["openai/gpt-5"]'
+        )
+    for model in models:
         if not isinstance(model, str):
             _refuse_unknown(model, ModelSettings, "tool.evo.models")
     try:
