@@ -234,6 +234,8 @@ def models_of(settings: Settings) -> tuple[ModelSettings, ...]:
 def _check_models(models: tuple[ModelSettings, ...]) -> None:
     names = [model.name for model in models]
     for model in models:
+        if not model.name.strip():
+            raise SettingsError("tool.evo.models has a model without a name")
         if names.count(model.name) > 1:
             raise SettingsError(f"tool.evo.models names {model.name} twice; give it a weight")
         if "@" in model.api_base:

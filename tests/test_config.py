@@ -45,7 +45,7 @@ def test_another_tools_table_is_none_of_our_business(tmp_path: Path) -> None:
         ({"models": "openai/x"}, "tool.evo.models must be a list of names"),
         ({"models": 3}, "tool.evo.models must be a list of names"),
         ({"models": [3]}, "[tool.evo.models] must be a table"),
-        ({"models": [""]}, "tool.evo.models"),
+        ({"models": [""]}, "a model without a name"),
         ({"models": [{"name": "x", "wieght": 2}]}, "no setting `wieght`; did you mean `weight`"),
         ({"models": [{"name": "x", "weight": 0}]}, "tool.evo.models[0].weight"),
         ({"models": [{"name": "x", "reasoning_effort": "very"}]}, "it can be none, minimal, low"),
