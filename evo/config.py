@@ -112,8 +112,6 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     there is none."""
     variables: tuple[str, ...] = ()
     """Names of environment variables that it is given, such as its key; no others are."""
-    network: bool = False
-    """Whether it may use the network."""
     timeout_seconds: Positive = 900.0
     memory_mb: Count = 4096
     weight: Positive = 1.0
@@ -211,7 +209,12 @@ def parse(table: Mapping[str, Any]) -> Settings:
     _refuse_unknown(table, Settings, "tool.evo")
     for section, kind in _SECTIONS.items():
         _refuse_unknown(table.get(section, {}), kind, f"tool.evo.{section}")
-    for model in table.get("models", ()):
+    models = table.get("models", ())
+    if not isinstance(models, list | tuple):
+        raise SettingsError(
+            'tool.evo.models must be a list of names, as in models = ["openai/gpt-5"]'
+        )
+    for model in models:
         if not isinstance(model, str):
             _refuse_unknown(model, ModelSettings, "tool.evo.models")
     try:
@@ -238,6 +241,8 @@ def models_of(settings: Settings) -> tuple[ModelSettings, ...]:
 def _check_models(models: tuple[ModelSettings, ...]) -> None:
     names = [model.name for model in models]
     for model in models:
+        if not model.name.strip():
+            raise SettingsError("tool.evo.models has a model without a name")
         if names.count(model.name) > 1:
             raise SettingsError(f"tool.evo.models names {model.name} twice; give it a weight")
         if "@" in model.api_base:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evo.config import Settings, load, parse
+from evo.config import Settings, load, models_of, parse
 from evo.errors import SettingsError
 from evo.nouns import Direction, Recipe
 
@@ -42,6 +42,18 @@ def test_another_tools_table_is_none_of_our_business(tmp_path: Path) -> None:
         ({"task": 3}, "[tool.evo.task] must be a table"),
         ({"task": {"recipe": "command"}}, "needs tool.evo.task.command"),
         ({"task": {"direction": "sideways"}}, "tool.evo.task.direction"),
+        ({"models": "openai/x"}, "tool.evo.models must be a list of names"),
+        ({"models": 3}, "tool.evo.models must be a list of names"),
+        ({"models": [3]}, "[tool.evo.models] must be a table"),
+        ({"models": [""]}, "a model without a name"),
+        ({"models": [{"name": "x", "wieght": 2}]}, "no setting `wieght`; did you mean `weight`"),
+        ({"models": [{"name": "x", "weight": 0}]}, "tool.evo.models[0].weight"),
+        ({"models": [{"name": "x", "reasoning_effort": "very"}]}, "it can be none, minimal, low"),
+        ({"models": ["x", {"name": "x"}]}, "names x twice"),
+        ({"models": [{"name": "x", "api_base": "http://me:secret@host/v1"}]}, "without a password"),
+        ({"models": [{"name": "x", "api_key": "sk-1"}]}, "no setting `api_key`"),
+        ({"agent": {"comand": "x"}}, "did you mean `command`"),
+        ({"cost": 0}, "tool.evo.cost"),
     ],
 )
 def test_a_mistake_is_one_line(table: dict[str, object], words: str) -> None:
@@ -63,3 +75,16 @@ def test_enums_are_read_by_their_values() -> None:
     )
     assert settings.task.recipe is Recipe.COMMAND
     assert settings.task.direction is Direction.MAXIMISE
+
+
+def test_models_are_names_or_tables_and_a_flag_keeps_what_the_file_says_of_them(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[[tool.evo.models]]\nname = "a/b"\nweight = 2.0\n[[tool.evo.models]]\nname = "c/d"\n'
+    )
+    assert [one.name for one in models_of(load(tmp_path))] == ["a/b", "c/d"]
+    chosen = models_of(load(tmp_path, {"models": ["a/b", "e/f"]}))
+    assert [(one.name, one.weight) for one in chosen] == [("a/b", 2.0), ("e/f", 1.0)]
+    assert models_of(load(tmp_path, {"models": None})) == models_of(load(tmp_path))
+    assert [one.name for one in models_of(parse({"models": ["g/h"]}))] == ["g/h"]

@@ -40,6 +40,7 @@ COMMANDS = {
     "budget": "evo.cli.steering:budget_command",
     "slots": "evo.cli.steering:slots_command",
     "doctor": "evo.cli.doctor:doctor_command",
+    "propose": "evo.cli.proposing:propose_command",
     "engine": "evo.cli.running:engine_command",
 }
 SUMMARIES = {
@@ -71,6 +72,7 @@ SUMMARIES = {
     "budget": "Change when the session ends.",
     "slots": "Change how many trials run at a time.",
     "doctor": "What evo finds on this machine, and what is missing.",
+    "propose": "Show what a model would be told; ask it once.",
 }
 
 

@@ -231,6 +231,7 @@ class Engine:
                 closing.callback(self._publish)
                 closing.callback(lambda: rooms.archive.end_session(self._utc(), bulletin.message))
                 closing.callback(self._executor.close)
+                closing.callback(self._pass_on_notes)
                 closing.callback(self._desk.close)
                 closing.callback(rooms.studio.close)
         except (EvoError, OSError) as error:

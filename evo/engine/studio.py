@@ -99,27 +99,36 @@ def open_studio(
         say=say,
         conduct=conduct or Conduct(concurrent_calls=settings.concurrent_calls),
     )
-    memory_mb = settings.arena.memory_mb or 0
-    situation = Situation(
-        profile.task,
-        "a GPU" if profile.device == "cuda" else "a CPU",
-        context_tokens=settings.context_tokens,
-        memory_mb=memory_mb,
-    )
-    author = Author(roster, casebook, program.current, situation)
-    made: list[Operator] = []
-    if members:
-        made += [Mutate(author), Cross(author), Repair(author), Simplify(author)]
+    author = Author(roster, casebook, program.current, situation_of(settings, profile))
+    made = operators_of(author) if members else {}
     if settings.agent.command:
-        made.append(
-            Agent(settings.agent, author, OpenSandbox(), os.environ, lambda: roster.is_closed)
+        made[Agent.name] = Agent(
+            settings.agent, author, OpenSandbox(), os.environ, lambda: roster.is_closed
         )
     weights = {member.model.name: member.weight for member in members}
     arms = arms_of(weights, tuple(program.current().roles))
     if settings.agent.command:
         name = settings.agent.command.split()[0]
         arms[Arm("agent", "", name)] = AGENT_SHARE * settings.agent.weight
-    return Studio(program, roster, {one.name: one for one in made}, arms)
+    return Studio(program, roster, made, arms)
+
+
+def operators_of(author: Author) -> dict[str, Operator]:
+    """The operators that ask a model, by name."""
+    made: tuple[Operator, ...] = (
+        Mutate(author), Cross(author), Repair(author), Simplify(author),
+    )  # fmt: skip
+    return {operator.name: operator for operator in made}
+
+
+def situation_of(settings: Settings, profile: Profile) -> Situation:
+    """What every prompt of a run says of the task and the machine."""
+    return Situation(
+        profile.task,
+        "a GPU" if profile.device == "cuda" else "a CPU",
+        context_tokens=settings.context_tokens,
+        memory_mb=profile.rules.memory_mb,
+    )
 
 
 def arms_of(weights: Mapping[str, float], roles: Sequence[str]) -> dict[Arm, float]:

@@ -42,6 +42,7 @@ _SECRET = re.compile(r"(?i)(key|token|secret|password)")
 _KEY = re.compile(r"\b(sk|pk|rk|key|Bearer)[-_ ][A-Za-z0-9*_.-]{8,}")
 _NO_CREDENTIALS = re.compile(r"(?i)missing credentials|api[_ ]key.*(not set|must be set|missing)")
 _FILTER = re.compile(r"content_policy_violation|content_filter|ResponsibleAIPolicyViolation")
+_UNKNOWN = re.compile(r"(?i)invalid model name|model\S* .{0,80}(not found|does not exist)")
 _loading = threading.Lock()
 
 
@@ -174,6 +175,8 @@ def explain(error: Exception, name: str) -> ModelError:
             outcome = CallOutcome.FILTERED
         case litellm.ContentPolicyViolationError():
             outcome = CallOutcome.FILTERED
+        case _ if _UNKNOWN.search(text):
+            outcome = CallOutcome.UNKNOWN_MODEL
         case litellm.Timeout():
             outcome = CallOutcome.TIMED_OUT
         case _ if _NO_CREDENTIALS.search(text):

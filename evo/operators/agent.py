@@ -31,14 +31,15 @@ MOST_BYTES = 1 << 20
 TICK_SECONDS = 0.05
 THREADS = 1
 _SHIM = """
-import json, os, subprocess, sys
+import json, os, stat, subprocess, sys
 names, words = sys.argv[1].split("\\n"), sys.argv[2:]
 status, left = subprocess.call(words, stdout=2), {}
 for name in names:
     try:
         opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(opened, "rb") as file:
-            left[name] = file.read(%d).decode()
+            if stat.S_ISREG(os.fstat(opened).st_mode):
+                left[name] = file.read(%d).decode()
     except (OSError, UnicodeDecodeError):
         pass
 json.dump(left, sys.stdout)

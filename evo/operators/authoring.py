@@ -168,9 +168,9 @@ class Author:
             twin = self.casebook.twin(source)
         except SourceError:
             return None
-        if twin is not None:
+        if twin is not None and twin.variant not in brief.parents:
             return twin, False
-        if len(brief.parents) != 1:
+        if source == ours or len(brief.parents) != 1:
             return None
         change = diff(ours, source)
         for attempt in self.casebook.attempts(brief.parents[0], NEAR_ATTEMPTS):

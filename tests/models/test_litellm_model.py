@@ -113,6 +113,13 @@ def test_a_prompt_that_is_too_long_and_a_filter_are_told_from_other_wrong_reques
     assert failure(Said(status=400, body=body)).outcome is CallOutcome.FILTERED
 
 
+@pytest.mark.parametrize(
+    "said", ["Invalid model name passed in model=x", "The model `x` does not exist"]
+)
+def test_a_wrong_request_for_want_of_the_model_is_an_unknown_model(said: str) -> None:
+    assert failure(Said(status=400, error=said)).outcome is CallOutcome.UNKNOWN_MODEL
+
+
 def test_a_slow_server_is_a_time_out() -> None:
     error = failure(Said("late", seconds=3.0), timeout_seconds=0.3)
     assert error.outcome is CallOutcome.TIMED_OUT

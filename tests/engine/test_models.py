@@ -1,0 +1,285 @@
+"""A whole search with language models: over a real server, scripted ones, and none that answers."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from evo.config import load
+from evo.engine import inbox
+from evo.engine.assembly import assemble
+from evo.engine.engine import Engine
+from evo.engine.heartbeat import Phase
+from evo.engine.inbox import Verb
+from evo.models.model import Message, Model, ModelError
+from evo.models.roster import Conduct
+from evo.models.scripted_model import ScriptedModel
+from evo.nouns import CallOutcome
+from tests.models.muse import Muse
+from tests.models.server import Request, Said, Server, serving
+from tests.projects import evo, make_project, rows, sql, wait_until
+
+QUICK = Conduct(concurrent_calls=8, first_wait_seconds=0.001, first_rest_seconds=0.2)
+MODEL = "openai/gpt-4o-mini"
+PROGRAM = """\
+---
+name: small
+---
+Lower is better.
+
+## Role: gambler
+
+Be bold.
+
+## Role: debugger
+
+Read the error.
+"""
+
+
+def project_with(folder: Path, server: Server, **more: object) -> Path:
+    """A small project with one model on loopback."""
+    project = make_project(folder, slots=2)
+    settings = (project / "pyproject.toml").read_text()
+    extra = "".join(f"{name} = {json.dumps(value)}\n" for name, value in more.items())
+    model = (
+        f'[[tool.evo.models]]\nname = "{MODEL}"\napi_base = "{server.base}"\ntimeout_seconds = 20\n'
+    )
+    settings = settings.replace("founders = 2\n", f"founders = 1\n{extra}")
+    (project / "pyproject.toml").write_text(f"{settings}\n{model}")
+    (project / "program.md").write_text(PROGRAM)
+    return project
+
+
+def engine_of(project: Path, *models: Model, **overrides: object) -> Engine:
+    settings = load(project, {name.replace("__", "."): value for name, value in overrides.items()})
+    return assemble(
+        project=project,
+        settings=settings,
+        folder=project / "population" / settings.run,
+        archive_folder=project / "archive" / settings.run,
+        baseline=(project / settings.task.editable).read_text(),
+        models=models,
+        conduct=QUICK,
+    )
+
+
+def scripted(muse: Muse, name: str = "scripted", usd_per_call: float = 0.0) -> ScriptedModel:
+    def script(messages: object) -> str:
+        assert isinstance(messages, list)
+        return muse.answer("\n".join(message.text for message in messages))
+
+    return ScriptedModel(name, script, usd_per_call=usd_per_call)
+
+
+def test_evo_run_evolves_with_mutation_crossing_and_repair_over_http(tmp_path: Path) -> None:
+    muse = Muse(slips=0.25, conflict=True)
+    with serving(muse) as server:
+        project = project_with(tmp_path, server)
+        key = {"OPENAI_API_KEY": "sk-of-the-environment"}
+        evo(project, "run", "--trials", "45", "--plain", variables=key)
+    found = sql(
+        project,
+        "SELECT operator, role, model, count(*) AS n, sum(cost_usd) AS usd, "
+        "count(*) FILTER (outcome = 'accepted') AS accepted FROM proposals "
+        "WHERE model <> '' GROUP BY ALL",
+    )
+    by_operator = {str(one["operator"]): one for one in found}
+    assert {"mutate", "cross", "repair"} <= set(by_operator), found
+    assert by_operator["mutate"]["role"] == "gambler"
+    assert by_operator["repair"]["role"] == "debugger"
+    for operator in ("mutate", "cross", "repair"):
+        one = by_operator[operator]
+        assert one["model"] == MODEL
+        assert one["usd"] > 0  # type: ignore[operator]
+        assert one["accepted"] > 0  # type: ignore[operator]
+    [bill] = sql(
+        project,
+        "SELECT sum(cost_usd) AS calls, (SELECT sum(cost_usd) FROM proposals) AS proposals, "
+        "min(latency_seconds) > 0 AS timed, min(tokens_in) AS tokens FROM llm_calls",
+    )
+    assert bill["calls"] >= bill["proposals"] * 0.999  # type: ignore[operator]
+    assert (bill["timed"], bill["tokens"]) == (True, 1000)
+    crossed = rows(
+        project,
+        "SELECT count(*) FROM parents p JOIN variants v ON v.id = p.variant "
+        "WHERE v.operator = 'cross' GROUP BY v.id",
+    )
+    assert crossed
+    assert all(count == 2 for [count] in crossed)
+    assert rows(project, "SELECT count(*) > 0 FROM model_yield WHERE better > 0") == [(True,)]
+    assert {row[0] for row in rows(project, "SELECT role FROM role_yield")} >= {"gambler"}
+    assert len(rows(project, "FROM program_yield")) == 1
+    written = [path for path in (project / "population" / "main").rglob("*") if path.is_file()]
+    assert not any(b"sk-of-the-environment" in path.read_bytes() for path in written)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_thousand_calls_with_faults_of_every_kind_lose_and_double_nothing(tmp_path: Path) -> None:
+    muse = Muse(slips=0.1, faults=0.3)
+    with serving(muse) as server:
+        project = project_with(tmp_path, server, proposals_ahead=8)
+        path = project / "pyproject.toml"
+        path.write_text(
+            path.read_text().replace("timeout_seconds = 20\n", "timeout_seconds = 0.5\n")
+        )
+        for _ in range(12):
+            assert engine_of(project, trials=150).run() is Phase.STOPPED
+            if len(server.requests) >= 1000:
+                break
+        asked = len(server.requests)
+    assert asked >= 1000
+    ids = [row[0] for row in rows(project, "SELECT id FROM proposals ORDER BY id")]
+    assert ids == list(range(len(ids)))
+    assert rows(project, "SELECT count(*) FROM llm_calls")[0][0] >= asked * 0.97
+    strays = "SELECT count(*) FROM llm_calls WHERE proposal NOT IN (SELECT id FROM proposals)"
+    [(stray,)] = rows(project, strays)
+    assert stray <= 12 * 16, "only proposals that an engine's end cut short"
+    lost = (
+        "SELECT count(*) FROM proposals p FULL JOIN variants v ON v.proposal = p.id "
+        "WHERE (p.outcome = 'accepted') <> (v.id IS NOT NULL) OR p.id IS NULL"
+    )
+    assert rows(project, lost) == [(0,)]
+    outcomes = {row[0] for row in rows(project, "SELECT DISTINCT outcome FROM llm_calls")}
+    assert outcomes >= {
+        "answered", "unusable", "empty", "truncated", "filtered", "timed_out", "rate_limited",
+        "overloaded", "disconnected", "unauthorised",
+    }  # fmt: skip
+    assert not rows(project, "SELECT cause FROM llm_calls WHERE cause LIKE '%sk-abc%'")
+
+
+def test_the_cost_limit_ends_the_search_before_it_is_crossed(tmp_path: Path) -> None:
+    project = make_project(tmp_path, slots=2)
+    model = scripted(Muse(), usd_per_call=0.25)
+    assert engine_of(project, model, cost=1.6).run() is Phase.STOPPED
+    [(spent, calls)] = rows(project, "SELECT sum(cost_usd), count(*) FROM llm_calls")
+    assert (spent, calls) == (1.5, 6)
+    assert rows(project, "SELECT how FROM sessions") == [("models have cost $1.5000",)]
+
+
+def test_with_no_model_left_the_offline_operators_carry_the_search(tmp_path: Path) -> None:
+    project = make_project(tmp_path, slots=2)
+
+    def fail(messages: object) -> ModelError:
+        return ModelError("the key is wrong", CallOutcome.UNAUTHORISED)
+
+    assert engine_of(project, ScriptedModel("locked", fail), trials=20).run() is Phase.STOPPED
+    accepted = "SELECT DISTINCT operator FROM proposals WHERE outcome = 'accepted'"
+    operators = {row[0] for row in rows(project, accepted)}
+    assert "tune" in operators
+    assert "mutate" not in operators
+    notes = rows(project, "SELECT text FROM events WHERE kind = 'note'")
+    assert any("locked is rested for" in text and "the key is wrong" in text for [text] in notes)
+
+
+def test_a_program_that_is_edited_rules_the_next_proposal(tmp_path: Path) -> None:
+    project = make_project(tmp_path, slots=1)
+    told: list[str] = []
+    muse = Muse()
+
+    def script(messages: object) -> str:
+        assert isinstance(messages, list)
+        told.append(messages[0].text)
+        if len(told) == 5:
+            (project / "program.md").write_text("Now be bolder.\n")
+        return muse.answer(messages[1].text)
+
+    engine_of(project, ScriptedModel("one", script), trials=15).run()
+    assert "Lower is better." in told[0]
+    assert "Now be bolder." in told[-1]
+    by_program = rows(project, "SELECT p.text, y.proposals FROM program_yield y JOIN programs p "
+                               "ON p.sha = y.program_sha ORDER BY y.first_seen")  # fmt: skip
+    assert [text for text, _ in by_program] == ["Lower is better.\n", "Now be bolder.\n"]
+    assert all(count > 0 for _, count in by_program)
+
+
+def test_a_model_is_told_what_its_duplicate_did_and_once_only(tmp_path: Path) -> None:
+    project = make_project(tmp_path, slots=1)
+    talks: list[list[Message]] = []
+
+    def script(messages: object) -> str:
+        assert isinstance(messages, list)
+        talks.append(list(messages))
+        old = next(line for line in messages[1].text.splitlines() if "│ KNOB = " in line)
+        block = f"<<<<<<< SEARCH\n{old}\n=======\nKNOB = 2.75\n>>>>>>> REPLACE"
+        return f"Title: Always this\nRationale: I know no other.\n\n{block}"
+
+    engine_of(project, ScriptedModel("stubborn", script), trials=12).run()
+    again = [talk for talk in talks if len(talk) == 4]
+    assert again
+    assert all(len(talk) <= 6 for talk in talks)
+    assert any(
+        "That was tried before" in talk[3].text and "score" in talk[3].text for talk in again
+    )
+    found = rows(project, "SELECT count(*), count(twin) FROM proposals WHERE outcome = 'duplicate' "
+                          "AND operator IN ('mutate', 'simplify')")  # fmt: skip
+    assert found[0][0] == found[0][1]
+
+
+def test_an_engine_that_ends_tells_of_the_calls_in_flight(tmp_path: Path) -> None:
+    project = make_project(tmp_path, slots=1)
+    go_on = threading.Event()
+
+    def script(messages: object) -> str:
+        inbox.ask(project / "population" / "main", Verb.STOP, how="now")
+        go_on.wait(30)
+        return "late"
+
+    model = ScriptedModel("slow", script, usd_per_call=0.5)
+    try:
+        assert engine_of(project, model, founders=0).run() is Phase.STOPPED
+    finally:
+        go_on.set()
+    outcomes = {row[0] for row in rows(project, "SELECT outcome FROM llm_calls")}
+    assert outcomes == {"abandoned"}
+
+
+def test_a_resumed_run_goes_on_with_what_it_knew(tmp_path: Path) -> None:
+    project = make_project(tmp_path, slots=1)
+    for _ in range(2):
+        engine_of(project, scripted(Muse(slips=0.3)), trials=15).run()
+    ids = [row[0] for row in rows(project, "SELECT id FROM llm_calls ORDER BY id")]
+    assert ids == list(range(len(ids)))
+    assert rows(project, "SELECT count(*) FROM proposals WHERE operator = 'repair'")[0][0] > 0
+
+
+def test_without_a_model_no_call_is_made_and_no_operator_asks_for_one(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    engine_of(project, trials=8).run()
+    assert rows(project, "SELECT count(*) FROM llm_calls") == [(0,)]
+    found = rows(project, "SELECT DISTINCT model, role, cost_usd FROM proposals")
+    assert found == [("", "", 0.0)]
+
+
+def test_an_unknown_model_name_is_told_to_people_and_hurts_nothing(tmp_path: Path) -> None:
+    project = make_project(tmp_path, seconds=0.5)
+    evo(project, "run", "--trials", "24", "--plain", "--model", "nonsense")
+    notes = rows(project, "SELECT text FROM events WHERE kind = 'note'")
+    assert any("needs a provider before it" in text for [text] in notes)
+
+
+def test_keys_of_the_environment_reach_neither_server_by_prompt_nor_the_trials(
+    tmp_path: Path,
+) -> None:
+    muse = Muse()
+    prompts: list[str] = []
+
+    def script(request: Request) -> Said:
+        prompts.append(request.text)
+        return muse(request)
+
+    with serving(script) as server:
+        project = project_with(tmp_path, server)
+        (project / "script.py").write_text(
+            (project / "script.py").read_text() + "import os\nprint(sorted(os.environ.items()))\n"
+            + 'print("score:", 1.0)\n'
+        )  # fmt: skip
+        key = {"OPENAI_API_KEY": "sk-never-to-be-seen"}
+        evo(project, "run", "--trials", "4", "--plain", variables=key)
+    wait_until(lambda: bool(prompts), "it was asked")
+    assert not any("sk-never-to-be-seen" in text for text in prompts)
+    logs = list((project / "population" / "main" / "trials").rglob("log.txt"))
+    assert logs
+    assert not any("sk-never" in log.read_text() for log in logs)
