@@ -40,6 +40,7 @@ COMMANDS = {
     "budget": "evo.cli.steering:budget_command",
     "slots": "evo.cli.steering:slots_command",
     "doctor": "evo.cli.doctor:doctor_command",
+    "bench": "evo.cli.bench:bench",
     "propose": "evo.cli.proposing:propose_command",
     "engine": "evo.cli.running:engine_command",
 }
@@ -72,6 +73,7 @@ SUMMARIES = {
     "budget": "Change when the session ends.",
     "slots": "Change how many trials run at a time.",
     "doctor": "What evo finds on this machine, and what is missing.",
+    "bench": "Measure the search itself, on simulated landscapes.",
     "propose": "Show what a model would be told; ask it once.",
 }
 

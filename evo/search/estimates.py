@@ -36,6 +36,8 @@ MOST_FITTED = 400
 """Trials that variances are estimated from: the replicated ones first, then the latest."""
 REFIT = 1.4
 """Variances are estimated anew when there are so many times more trials."""
+DISASTER = 8.0
+"""Standard deviations above the baseline beyond which a loss is taken to be that."""
 FEWEST = 4
 """Trials before variances are estimated at all."""
 
@@ -181,6 +183,10 @@ class Estimates:
             + (v.interaction**2 if i == j and ours else 0.0)
         )
 
+    def _tamed(self, losses: Array) -> Array:
+        """A disaster tells no more than a failure, and must not drown what is known."""
+        return np.minimum(losses, DISASTER * self.variances.scale)
+
     def _observe(self, trial: int) -> None:
         index = self._of[trial]
         trials = np.array([self._covariance(index, other) for other in self._of[:trial]])
@@ -189,7 +195,7 @@ class Estimates:
         self._factor.add_known(
             trials,
             self._covariance(index, index) + noise,
-            self._losses[trial] - self._origin,
+            float(self._tamed(np.array([self._losses[trial] - self._origin]))[0]),
             variants,
         )
 
@@ -235,7 +241,7 @@ class Estimates:
         )
         of = np.array(self._of, dtype=int)
         trials = prior[np.ix_(of, of)] + v.noise**2 * np.eye(len(of))
-        losses = np.array(self._losses) - self._origin
+        losses = self._tamed(np.array(self._losses) - self._origin)
         self._factor = Factor.of(trials, losses, prior[of], np.diag(prior).copy())
 
 
@@ -365,7 +371,7 @@ def fit(kinship: Mapping[str, Array], losses: Array, before: Variances) -> Varia
     """
     y = losses[kinship["trials"].astype(int)]
     scale = float(_robust_std(y)) or before.scale
-    y = np.minimum((y - np.median(y)) / scale, 4.0)  # a disaster tells no more than a failure
+    y = np.minimum((y - np.median(y)) / scale, DISASTER / 2)
     counts = kinship["counts"]
     columns = [np.ones(len(y))] + ([counts] if np.ptp(counts) > 0 else [])
     x = np.column_stack(columns)

@@ -1,0 +1,95 @@
+"""Simulated searches: the same seeds make the same world, and strategies are told apart in it."""
+
+import pytest
+
+from evo.nouns import Direction
+from evo.search.breeding import Plan
+from evo.search.rivals import STRATEGIES
+from evo.simulate.bench import cases, run
+from evo.simulate.landscape import BASE, Kind, Landscape
+from evo.simulate.simulation import Outcomes, Simulation, founders
+
+PLAN = Plan(Direction.MINIMISE, founders(), 8, 16, 2)
+
+
+def simulated(
+    strategy: str,
+    kind: Kind,
+    *,
+    noise: float = 1.0,
+    slots: int = 1,
+    seed: int = 0,
+    most: int = 40,
+) -> Outcomes:
+    search = STRATEGIES[strategy](PLAN)
+    return Simulation(search, Landscape(kind, seed), noise, slots, seed).run(most)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_landscape_is_the_same_for_the_same_seed_and_the_baseline_is_its_base(kind: Kind) -> None:
+    one, again, other = Landscape(kind, 1), Landscape(kind, 1), Landscape(kind, 2)
+    genes = frozenset(range(20))
+    assert one.truth(genes) == again.truth(genes) != other.truth(genes)
+    assert one.truth(frozenset()) == BASE
+    assert one.best < BASE
+
+
+def test_few_ideas_of_a_sparse_landscape_help_and_popular_ones_come_again() -> None:
+    landscape = Landscape(Kind.SPARSE, 3)
+    helping = sum(landscape.truth(frozenset({idea})) < BASE for idea in range(landscape.ideas))
+    assert 0.02 < helping / landscape.ideas < 0.07
+    drawn = [landscape.draw(seed) for seed in range(300)]
+    assert len(set(drawn)) < 200
+
+
+def test_a_deceptive_landscape_has_pairs_that_help_only_together() -> None:
+    landscape = Landscape(Kind.DECEPTIVE, 3)
+    deceiving = [
+        pair
+        for pair in landscape._pairs
+        if landscape.truth(frozenset(pair)) < BASE - 1
+        and all(landscape.truth(frozenset({idea})) > BASE for idea in pair)
+    ]
+    assert len(deceiving) >= 3
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_equal_seeds_repeat_a_search_and_it_takes_as_many_trials_as_asked(
+    strategy: str, slots: int
+) -> None:
+    first = simulated(strategy, Kind.DENSE, slots=slots)
+    assert first == simulated(strategy, Kind.DENSE, slots=slots)
+    assert first.trials == 40
+    assert 40 / slots <= first.hours < 45 / slots + 1
+
+
+def test_estimates_overstate_less_and_promote_falsely_less_often_than_greed() -> None:
+    kinds, seeds = (Kind.DENSE, Kind.SPARSE), range(4)
+    found = {
+        strategy: [
+            simulated(strategy, kind, noise=3.0, seed=seed, most=60)
+            for kind in kinds
+            for seed in seeds
+        ]
+        for strategy in ("population", "greedy")
+    }
+    optimism = {name: sum(one.optimism for one in many) for name, many in found.items()}
+    false = {name: sum(one.false_promotions for one in many) for name, many in found.items()}
+    assert optimism["population"] < 0.5 * optimism["greedy"]
+    assert false["population"] < false["greedy"]
+
+
+def test_the_bench_has_a_row_for_each_regime_and_strategy() -> None:
+    wanted = cases(
+        strategies=("greedy", "random"), seeds=(100, 101), trials=12, slots=(2,), noises=("low",)
+    )
+    done = []
+    rows = list(run(wanted, lambda: done.append(1)))
+    assert len(done) == len(wanted) == 3 * 2 * 2
+    assert {(row.kind, row.strategy) for row in rows} == {
+        (kind, strategy) for kind in Kind for strategy in ("greedy", "random")
+    }
+    for row in rows:
+        assert row.gain_low <= row.gain <= row.gain_high
+        assert 0 <= row.false_promotions <= row.promotions
