@@ -12,6 +12,7 @@ from evo.engine.assembly import assemble
 from evo.engine.engine import Engine
 from evo.engine.heartbeat import Phase
 from evo.engine.inbox import Verb
+from evo.models.litellm_model import load as load_litellm
 from evo.models.model import Message, Model, ModelError
 from evo.models.roster import Conduct
 from evo.models.scripted_model import ScriptedModel
@@ -254,8 +255,9 @@ def test_without_a_model_no_call_is_made_and_no_operator_asks_for_one(tmp_path: 
 
 
 def test_an_unknown_model_name_is_told_to_people_and_hurts_nothing(tmp_path: Path) -> None:
-    project = make_project(tmp_path, seconds=0.5)
-    evo(project, "run", "--trials", "24", "--plain", "--model", "nonsense")
+    load_litellm()  # or the trials are over before it is
+    project = make_project(tmp_path)
+    assert engine_of(project, trials=10, models=["nonsense"]).run() is Phase.STOPPED
     notes = rows(project, "SELECT text FROM events WHERE kind = 'note'")
     assert any("needs a provider before it" in text for [text] in notes)
 
