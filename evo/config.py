@@ -70,6 +70,11 @@ class ArenaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Largest weights that a trainee may hand in."""
     threads: Count | None = None
     """CPU threads a trial. None: 1 on a CPU, 4 on a GPU."""
+    sandbox: Literal["auto", "bubblewrap", "namespaces", "landlock", "open"] = "auto"
+    """The walls around a trial; `auto` takes the strongest that hold here (`evo doctor`), `open`
+    is none and needs --unsafe."""
+    readable: tuple[str, ...] = ()
+    """Files and folders that trials may read beside Python: the data of a `command` task."""
 
 
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,6 +153,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Most tokens of a prompt; what is least useful is left out first, train.py never."""
     program: str = "program.md"
     """The human's instructions to the operators."""
+    unsafe: bool = False
+    """Let trials run without walls where there are none to be had (--unsafe)."""
     population_folder: str = "population"
     archive_folder: str = "archive"
     task: TaskSettings = TaskSettings()

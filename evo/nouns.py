@@ -242,6 +242,10 @@ class CurvePoint:
     loss: float
     """Training loss as the trainee reports it, nats per token: for people to watch, never
     believed."""
+    tokens: int = 0
+    """Training tokens served so far; only of a trial that runs, and 0 where nobody knows."""
+    memory_mb: float = 0.0
+    """The most that its processes have held so far; as `tokens`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +279,31 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the blind audit says of a trial's score.
+
+    A model claims the negative log-likelihood of every token; a second process, which can't know
+    what it is good for, is asked for the truth at positions that the first couldn't foresee.
+    """
+
+    honest: bool
+    reason: str
+    """Why it isn't, in one line; empty if honest."""
+    claimed: float
+    """Bits per byte by what the model claims."""
+    audited: float
+    """The claim and the mean difference found: what is reported. Bits per byte."""
+    gap_nats: float
+    """Mean of audited minus claimed nats a token, over the positions that were drawn uniformly."""
+    gap_std_nats: float
+    """Standard error of the gap."""
+    worst_nats: float
+    """Largest difference at one position."""
+    positions: int
+    """How many positions were audited."""
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """What the referee says of one run of a variant.
 
@@ -294,6 +323,12 @@ class Measurement:
     """Which validation split was scored; empty for a command task."""
     data_sha: str = ""
     """SHA-256 of the manifest of the data."""
+    verdict: Verdict | None = None
+    """Of the audit of the score; None for a command task, and where there was nothing to audit."""
+    holdout_score: float | None = None
+    """The same weights on the holdout split: measured for would-be champions alone."""
+    sandbox: str = ""
+    """The walls that it ran behind: `bubblewrap`, `namespaces`, `landlock`, or `open` for none."""
 
     def __post_init__(self) -> None:
         if (self.status is Status.SCORED) != (self.score is not None):

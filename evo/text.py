@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import unicodedata
 
 MOST_LINE_CHARACTERS = 2_000
@@ -44,3 +45,38 @@ def _clean_line(line: str, most_characters: int) -> str:
     return "".join(
         "·" if unicodedata.category(one) in _HIDDEN and one not in _KEPT else one for one in line
     )
+
+
+class StreamCleaner:
+    """Cleans bytes as they come, for a file that a person will print on a terminal.
+
+    Undecodable bytes are replaced, hidden characters become `·`, lines are cut; a carriage return
+    ends a line, for programs use it to draw over what they drew before.
+
+    Args:
+        most_line_characters: The rest of a longer line is left out.
+    """
+
+    def __init__(self, most_line_characters: int = MOST_LINE_CHARACTERS) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._most = most_line_characters
+        self._column = 0
+
+    def feed(self, data: bytes, *, final: bool = False) -> bytes:
+        """What may be written for these bytes.
+
+        Args:
+            data: The next ones, cut anywhere.
+            final: Whether they are the last.
+        """
+        text = self._decoder.decode(data, final)
+        parts = []
+        for line in text.replace("\r\n", "\n").replace("\r", "\n").splitlines(keepends=True):
+            body = line.removesuffix("\n")
+            room = max(0, self._most - self._column)
+            parts.append(_clean_line(body[:room], self._most))
+            self._column += len(body)
+            if line.endswith("\n"):
+                parts.append("\n")
+                self._column = 0
+        return "".join(parts).encode("utf-8", "replace")

@@ -1,6 +1,9 @@
 """What several rooms' tests need."""
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads on one busy core are slower than one
 
 import pytest
 

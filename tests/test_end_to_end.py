@@ -57,6 +57,14 @@ def test_a_fresh_project_searches_and_its_train_py_runs_by_itself(
     )
     assert found == [(True, "search", True, True, True)] * 3
 
+    opened = evo(project, "score", "best", "--locked", variables=variables).stdout
+    assert "on locked, which was opened never before" in opened
+    again = json.loads(evo(project, "score", "0", "--locked", "--json", variables=variables).stdout)
+    assert again[0]["split"] == "locked"
+    assert again[0]["verdict"]["honest"]
+    found = rows(project, "SELECT split, status, who != '', score > 0 FROM openings")
+    assert found == [("locked", "scored", True, True)] * 2
+
     done = subprocess.run(
         [sys.executable, "train.py", "--budget", "1", "--json"],
         cwd=project,

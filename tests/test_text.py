@@ -1,12 +1,13 @@
 """Text from candidates: whatever it holds, nothing of it acts on a terminal."""
 
+import itertools
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.text import clean_text
+from evo.text import StreamCleaner, clean_text
 
 
 @given(st.text())
@@ -38,3 +39,24 @@ def test_what_would_act_on_a_terminal_becomes_a_dot(text: str, clean: str) -> No
 def test_floods_are_cut_and_say_so() -> None:
     assert clean_text("x" * 50, most_line_characters=10) == "x" * 10 + " [40 characters left out]"
     assert clean_text("ab\n" * 9, most_characters=4).endswith("[23 characters left out]")
+
+
+HOSTILE = "\x1b[2J\x1b]0;title\x07é漢\r\nloss 1\rloss 2\n\u202egpj\x00 end"
+
+
+@given(st.lists(st.integers(0, len(HOSTILE.encode())), max_size=5))
+def test_a_stream_is_cleaned_the_same_however_it_is_cut(cuts: list[int]) -> None:
+    data, cleaner = HOSTILE.encode(), StreamCleaner()
+    edges = [0, *sorted(cuts), len(data)]
+    pieces = [data[start:end] for start, end in itertools.pairwise(edges)]
+    found = b"".join(cleaner.feed(piece) for piece in pieces) + cleaner.feed(b"", final=True)
+    text = found.decode()
+    assert "\x1b" not in text and "\x00" not in text and "\u202e" not in text
+    assert "é漢" in text
+    assert [line for line in text.split("\n") if line.startswith("loss")] == ["loss 1", "loss 2"]
+
+
+def test_an_endless_line_is_cut_and_undecodable_bytes_are_replaced() -> None:
+    cleaner = StreamCleaner(most_line_characters=10)
+    found = b"".join(cleaner.feed(b"x" * 7) for _ in range(1000)) + cleaner.feed(b"\nab\xff\xfe")
+    assert found.decode() == "x" * 10 + "\nab\ufffd\ufffd"

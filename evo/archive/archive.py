@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from evo.archive import rows
+from evo.archive.schema import Schema, shipped
 from evo.errors import ArchiveError, RunHeldError
 from evo.nouns import (
     Call,
@@ -32,6 +32,7 @@ from evo.nouns import (
     Direction,
     Estimate,
     Event,
+    Measurement,
     Outcome,
     Program,
     Proposal,
@@ -42,12 +43,12 @@ from evo.nouns import (
     Variant,
 )
 
-SCHEMA_VERSION = 2
-SCHEMA = ("schema.sql", "models.sql")
-MIGRATIONS = {1: ("migrations/1.sql", "models.sql")}
-"""What leads from each version to the next."""
 NEVER = "1TB"
 """Size of the write-ahead log at which DuckDB would checkpoint by itself."""
+READABLE_SINCE = "v1.2.0"
+"""The oldest DuckDB that can read what is written: people open archives with the one they have."""
+BLOCK_BYTES = "16384"
+"""DuckDB's smallest block. Its default, sixteen times this, makes megabytes of a few trials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,12 @@ class Archive:
             self._self_reported = known.recipe is Recipe.COMMAND
 
     @classmethod
-    def open(cls, path: Path) -> Archive:
+    def open(cls, path: Path, schema: Schema | None = None) -> Archive:
         """The archive at a path; a new one if there is none.
+
+        Args:
+            path: Of the database file; its folder is made.
+            schema: The tables that it shall have; None is what this evo knows.
 
         Raises:
             RunHeldError: Another process has it open.
@@ -111,8 +116,11 @@ class Archive:
         try:
             connection = _connect(path)
             try:
-                _bring_up_to_date(connection, path)
+                (schema or shipped()).bring(connection, path)
                 return cls(connection, path, lock)
+            except duckdb.Error as error:
+                connection.close()
+                raise _unreadable(path, error) from error
             except BaseException:
                 connection.close()
                 raise
@@ -144,14 +152,15 @@ class Archive:
             cursor.execute(
                 "UPDATE sessions SET ended_at = ?, how = ? "
                 "WHERE started_at = (SELECT max(started_at) FROM sessions)",
-                [at, how],
+                [at, _storable(how)],
             )
 
     def record_program(self, program: Program, at: datetime) -> None:
         """Notes a version of program.md; nothing happens if it is known."""
         with self._transaction() as cursor:
             cursor.execute(
-                "INSERT OR IGNORE INTO programs VALUES (?, ?, ?)", [program.sha, program.text, at]
+                "INSERT OR IGNORE INTO programs VALUES (?, ?, ?)",
+                [program.sha, _storable(program.text), at],
             )
 
     def record_proposal(self, proposal: Proposal, variant: Variant | None, at: datetime) -> None:
@@ -193,7 +202,7 @@ class Archive:
         with self._transaction() as cursor:
             cursor.execute(
                 f"UPDATE trials SET seq = nextval('told'), {names} WHERE id = ?",
-                [*values.values(), trial.id],
+                [*map(_storable, values.values()), trial.id],
             )
             if curve:
                 # Columns as arrays: a row at a time would cost a millisecond each.
@@ -203,7 +212,7 @@ class Archive:
                     "loss": np.array([point.loss for point in curve]),
                 }
                 cursor.execute(
-                    "INSERT INTO curves SELECT ?, unnest(?::INTEGER[]), unnest(?::DOUBLE[]), "
+                    "INSERT INTO curves SELECT ?, unnest(?::BIGINT[]), unnest(?::DOUBLE[]), "
                     "unnest(?::DOUBLE[])",
                     [trial.id, *(column.tolist() for column in columns.values())],
                 )
@@ -222,6 +231,24 @@ class Archive:
             },
         )
 
+    def record_opening(
+        self, variant: int, seed: int, measurement: Measurement, who: str, at: datetime
+    ) -> None:
+        """Notes that somebody had a variant scored on a split that the search doesn't see."""
+        self._insert(
+            "openings",
+            {
+                "variant": variant,
+                "split": measurement.split,
+                "seed": seed,
+                "status": str(measurement.status),
+                "score": measurement.score,
+                "cause": measurement.cause,
+                "who": who,
+                "opened_at": at,
+            },
+        )
+
     def record_event(self, event: Event) -> None:
         self._insert("events", {"happened_at": event.at, "kind": event.kind, "text": event.text})
 
@@ -237,10 +264,11 @@ class Archive:
         outcome: str,
     ) -> None:
         """Notes what somebody asked; a request that was noted before stays as it was."""
+        row = (id, verb, json.dumps(arguments), who, asked_at, done_at, outcome)
         with self._transaction() as cursor:
             cursor.execute(
                 "INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [id, verb, json.dumps(arguments), who, asked_at, done_at, outcome],
+                [*map(_storable, row)],
             )
 
     def checkpoint(self) -> None:
@@ -289,6 +317,13 @@ class Archive:
         for _, record in sorted(told, key=lambda pair: pair[0]):
             yield record
 
+    def requests(self, verb: str) -> list[dict[str, str]]:
+        """The arguments of what people asked with a verb, oldest first."""
+        found = self._select(
+            "SELECT arguments FROM requests WHERE verb = ? ORDER BY asked_at, id", [verb]
+        )
+        return [json.loads(row["arguments"]) for row in found]
+
     def unfinished_trials(self) -> list[Trial]:
         """Trials that were queued or running when the archive was last closed, by id."""
         found = self._select("FROM trials WHERE seq IS NULL ORDER BY id")
@@ -321,9 +356,9 @@ class Archive:
 
     # Plumbing
 
-    def _select(self, sql: str) -> list[dict[str, Any]]:
-        with self._guard, self._explained():
-            cursor = self._connection.execute(sql)
+    def _select(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        with self._guard, self._explained("read"):
+            cursor = self._connection.execute(sql, list(parameters))
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -344,22 +379,37 @@ class Archive:
                 raise
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, deed: str = "written") -> Iterator[None]:
         try:
             yield
         except (duckdb.Error, OSError) as error:
             first = str(error).strip().splitlines()[0]
-            raise ArchiveError(
-                f"{self.path.name} can't be written: {first}; what was recorded before is safe: "
-                "make room, or mend it, and start again"
-            ) from error
+            advice = (
+                "what was recorded before is safe: make room, or mend it, and start again"
+                if deed == "written"
+                else "it may be damaged: move it and its .wal away, put a copy of the published "
+                "archive in its place, and start again"
+            )
+            raise ArchiveError(f"{self.path.name} can't be {deed}: {first}; {advice}") from error
 
 
 def _insert(cursor: duckdb.DuckDBPyConnection, table: str, values: dict[str, Any]) -> None:
     marks = ", ".join("?" for _ in values)
     cursor.execute(
-        f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", list(values.values())
+        f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})",
+        [_storable(value) for value in values.values()],
     )
+
+
+def _storable(value: Any) -> Any:
+    """Text as any store takes it: what UTF-8 can't hold, and NUL, are replaced."""
+    if isinstance(value, str):
+        return (
+            value.encode("utf-8", "replace")
+            .decode("utf-8")
+            .replace("\0", "\N{REPLACEMENT CHARACTER}")
+        )
+    return value
 
 
 def _take_lock(path: Path) -> FileLock:
@@ -388,6 +438,8 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
             str(path),
             config={
                 "checkpoint_threshold": NEVER,
+                "storage_compatibility_version": READABLE_SINCE,
+                "default_block_size": BLOCK_BYTES,
                 "threads": 1,  # trials want the cores more
                 "memory_limit": "512MB",
                 "autoload_known_extensions": False,
@@ -395,60 +447,12 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
             },
         )
     except (duckdb.Error, OSError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ArchiveError(
-            f"{path} can't be opened: {first}; if it is damaged, move it and its .wal away and "
-            "put a copy of the published archive in its place"
-        ) from error
+        raise _unreadable(path, error) from error
 
 
-def _bring_up_to_date(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Makes the schema in a new file, or brings an older one up to this version."""
-    version = schema_version(connection, path)
-    if version == SCHEMA_VERSION:
-        return
-    if version is not None and version > SCHEMA_VERSION:
-        raise ArchiveError(
-            f"{path} has schema version {version}, and this evo knows {SCHEMA_VERSION}: "
-            "update evo, or start another run with --run NAME"
-        )
-    scripts = _scripts(version)
-    connection.execute("BEGIN")
-    try:
-        for script in scripts:
-            connection.execute(script)
-        if version is None:
-            connection.execute("INSERT INTO meta VALUES (?)", [SCHEMA_VERSION])
-        else:
-            connection.execute("UPDATE meta SET schema_version = ?", [SCHEMA_VERSION])
-        connection.execute("COMMIT")
-    except duckdb.Error as error:
-        connection.execute("ROLLBACK")
-        raise ArchiveError(
-            f"{path} can't be brought from schema version {version} to {SCHEMA_VERSION}: {error}"
-        ) from error
-
-
-def _scripts(version: int | None) -> Sequence[str]:
-    """The whole schema, or what leads to it from an older version."""
-    names: list[str] = []
-    for number in range(version or 0, SCHEMA_VERSION):
-        names += MIGRATIONS[number] if version else ()
-    package = files("evo.archive")
-    return [package.joinpath(name).read_text("utf-8") for name in names or SCHEMA]
-
-
-def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int | None:
-    """Version of the schema in a file; None if it has no tables yet.
-
-    Raises:
-        ArchiveError: It is a DuckDB file of something else.
-    """
-    [tables] = connection.execute("SELECT list(table_name) FROM duckdb_tables()").fetchall()[0]
-    if not tables:
-        return None
-    if "meta" not in tables:
-        raise ArchiveError(f"{path} is a DuckDB file, but not an archive of evo")
-    row = connection.execute("SELECT max(schema_version) FROM meta").fetchone()
-    assert row is not None
-    return int(row[0])
+def _unreadable(path: Path, error: Exception) -> ArchiveError:
+    first = str(error).strip().splitlines()[0]
+    return ArchiveError(
+        f"{path} can't be opened: {first}; if it is damaged, move it and its .wal away and "
+        "put a copy of the published archive in its place"
+    )

@@ -26,7 +26,6 @@ class Publisher:
 
     def __init__(self, archive: Archive, destination: Path) -> None:
         self._archive, self._destination = archive, destination
-        self._beside = destination.with_name(f".{destination.name}.new")
         self._wake = threading.Condition()
         self._wanted = self._done = 0
         self._closed = False
@@ -68,7 +67,7 @@ class Publisher:
                     return
                 wanted = self._wanted
             try:
-                publish(self._archive, self._destination, self._beside)
+                publish(self._archive, self._destination)
                 self.last_error = None
             except (ArchiveError, OSError) as error:
                 self.last_error = f"{self._destination} can't be published: {error}"
@@ -77,7 +76,7 @@ class Publisher:
                 self._wake.notify_all()
 
 
-def publish(archive: Archive, destination: Path, beside: Path) -> None:
+def publish(archive: Archive, destination: Path) -> None:
     """Copies once. The archive's file doesn't change while it is copied: see `Archive`.
 
     Raises:
@@ -85,6 +84,7 @@ def publish(archive: Archive, destination: Path, beside: Path) -> None:
         OSError: The copy can't be written; what was published before is intact.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
+    beside = destination.with_name(f".{destination.name}.new")
     archive.checkpoint()
     try:
         shutil.copyfile(archive.path, beside)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +12,16 @@ from typing import Any
 
 import duckdb
 
-from evo.archive.archive import SCHEMA_VERSION, schema_version
+from evo.archive.schema import VERSION, version_of
 from evo.errors import ArchiveError
 
 QUERY_SECONDS = 60.0
+CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 2,
+    "memory_limit": "1GB",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +57,27 @@ class Reader:
         """
         if not path.exists():
             raise ArchiveError(f"there is no archive at {path}")
+        # An instance of its own for each reader: DuckDB shares one by its path within a process,
+        # and would show the old content of a file that was replaced while somebody had it open.
+        connection = duckdb.connect(":memory:", config=CONFIGURATION)
         try:
-            connection = duckdb.connect(
-                str(path),
-                read_only=True,
-                config={"threads": 2, "memory_limit": "1GB", "autoinstall_known_extensions": False},
-            )
+            quoted = str(path).replace("'", "''")
+            connection.execute(f"ATTACH '{quoted}' AS archive (READ_ONLY)")
+            connection.execute("USE archive")
+            connection.execute("DETACH memory")  # nothing is left that could be written to
+            version = version_of(connection, path)
+            if version is None or version > VERSION:
+                raise ArchiveError(
+                    f"{path} has schema version {version}, and this evo reads {VERSION}: update evo"
+                )
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
         except (duckdb.Error, OSError) as error:
+            connection.close()
             first = str(error).strip().splitlines()[0]
             raise ArchiveError(
                 f"{path} can't be read: {first}; the next trial of a running engine replaces it"
             ) from error
-        try:
-            version = schema_version(connection, path)
-            if version is None or version > SCHEMA_VERSION:
-                raise ArchiveError(
-                    f"{path} has schema version {version}, and this evo reads {SCHEMA_VERSION}: "
-                    "update evo"
-                )
-            connection.execute("SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
-        except duckdb.Error as error:
-            connection.close()
-            raise ArchiveError(f"{path} can't be read: {error}") from error
         except BaseException:
             connection.close()
             raise
@@ -89,8 +94,18 @@ class Reader:
     ) -> None:
         self._connection.close()
 
+    def interrupt(self) -> None:
+        """Gives up the question that is being asked; call it from another thread."""
+        with contextlib.suppress(duckdb.ConnectionException):  # it has just been answered
+            self._connection.interrupt()
+
     def query(
-        self, sql: str, parameters: Sequence[Any] = (), *, seconds: float = QUERY_SECONDS
+        self,
+        sql: str,
+        parameters: Sequence[Any] = (),
+        *,
+        seconds: float = QUERY_SECONDS,
+        most_rows: int | None = None,
     ) -> Table:
         """Asks one question.
 
@@ -98,6 +113,7 @@ class Reader:
             sql: Any statement that reads.
             parameters: Values of its `?`.
             seconds: The question is given up after so long.
+            most_rows: Rows beyond these aren't fetched. None fetches all.
 
         Raises:
             ArchiveError: DuckDB refuses it, or it takes too long; the text is DuckDB's own.
@@ -108,10 +124,11 @@ class Reader:
         try:
             cursor = self._connection.execute(sql, list(parameters))
             columns = tuple(column[0] for column in cursor.description or ())
-            return Table(columns, tuple(cursor.fetchall()))
+            found = cursor.fetchall() if most_rows is None else cursor.fetchmany(most_rows)
+            return Table(columns, tuple(found))
         except duckdb.InterruptException as error:
             raise ArchiveError(
-                f"the question took more than {seconds:g} s and was given up"
+                f"the question was given up: it took more than {seconds:g} s, or was broken off"
             ) from error
         except duckdb.Error as error:
             raise ArchiveError(self._explain(error)) from error

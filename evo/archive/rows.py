@@ -18,8 +18,10 @@ from evo.nouns import (
     Status,
     Trial,
     Variant,
+    Verdict,
 )
 
+_VERDICT = tuple(field.name for field in fields(Verdict))
 _RESOURCES = tuple(field.name for field in fields(Resources))
 _PROPOSAL = tuple(field.name for field in fields(Proposal) if field.name != "source")
 _VARIANT = tuple(field.name for field in fields(Variant) if field.name != "parents")
@@ -77,9 +79,12 @@ def of_finished(trial: Trial, standing: Standing) -> dict[str, Any]:
         "device": measurement.device,
         "split": measurement.split,
         "data_sha": measurement.data_sha,
+        "sandbox": measurement.sandbox,
         "attempt": trial.attempt,
         "started_at": trial.started_at,
         "finished_at": trial.finished_at,
+        "holdout_score": measurement.holdout_score,
+        **{f"audit_{name}": getattr(measurement.verdict, name, None) for name in _VERDICT},
         **{name: getattr(measurement.resources, name) for name in _RESOURCES},
     }
 
@@ -100,6 +105,9 @@ def to_trial(row: Mapping[str, Any], curve: Iterable[Mapping[str, Any]]) -> Tria
             device=row["device"],
             split=row["split"],
             data_sha=row["data_sha"],
+            verdict=_to_verdict(row),
+            holdout_score=row["holdout_score"],
+            sandbox=row["sandbox"] or "",
         )
     return Trial(
         id=row["id"],
@@ -113,3 +121,9 @@ def to_trial(row: Mapping[str, Any], curve: Iterable[Mapping[str, Any]]) -> Tria
         started_at=row["started_at"],
         finished_at=row["finished_at"],
     )
+
+
+def _to_verdict(row: Mapping[str, Any]) -> Verdict | None:
+    if row["audit_honest"] is None:
+        return None
+    return Verdict(**{name: row[f"audit_{name}"] for name in _VERDICT})

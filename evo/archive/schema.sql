@@ -115,6 +115,7 @@ CREATE TABLE trials (
     device VARCHAR,
     split VARCHAR,
     data_sha VARCHAR,
+    sandbox VARCHAR,
     startup_seconds DOUBLE,
     training_seconds DOUBLE,
     overrun_seconds DOUBLE,
@@ -127,6 +128,15 @@ CREATE TABLE trials (
     steps BIGINT,
     parameters BIGINT,
     weights_mb DOUBLE,
+    holdout_score DOUBLE,
+    audit_honest BOOLEAN,
+    audit_reason VARCHAR,
+    audit_claimed DOUBLE,
+    audit_audited DOUBLE,
+    audit_gap_nats DOUBLE,
+    audit_gap_std_nats DOUBLE,
+    audit_worst_nats DOUBLE,
+    audit_positions BIGINT,
     tokens_per_second DOUBLE GENERATED ALWAYS AS (tokens / nullif(training_seconds, 0)) VIRTUAL,
     started_at TIMESTAMP,
     finished_at TIMESTAMP
@@ -143,10 +153,18 @@ COMMENT ON COLUMN trials.cause IS 'Why there is no score';
 COMMENT ON COLUMN trials.startup_seconds IS 'From the start of the process to its first batch';
 COMMENT ON COLUMN trials.training_seconds IS 'Budget used, by the run''s clock';
 COMMENT ON COLUMN trials.total_seconds IS 'Wall time, with start-up and scoring';
+COMMENT ON COLUMN trials.holdout_score IS 'The same weights on the holdout split: would-be champions alone';
+COMMENT ON COLUMN trials.audit_honest IS 'What the blind audit said; NULL if there was none';
+COMMENT ON COLUMN trials.audit_claimed IS 'Bits per byte by what the model claimed';
+COMMENT ON COLUMN trials.audit_audited IS 'The claim corrected by the mean difference: the score';
+COMMENT ON COLUMN trials.audit_gap_nats IS 'Mean of audited minus claimed nats a token';
+COMMENT ON COLUMN trials.audit_worst_nats IS 'Largest difference at one audited position';
+COMMENT ON COLUMN trials.audit_positions IS 'Positions that were audited';
+COMMENT ON COLUMN trials.sandbox IS 'Walls that it ran behind: bubblewrap, namespaces, landlock; open means none';
 
 CREATE TABLE curves (
     trial INTEGER NOT NULL,
-    step INTEGER NOT NULL,
+    step BIGINT NOT NULL,
     elapsed_seconds DOUBLE NOT NULL,
     loss DOUBLE NOT NULL
 );
@@ -164,6 +182,18 @@ CREATE TABLE champions (
 COMMENT ON TABLE champions IS 'Every promotion; the last row is the present champion';
 COMMENT ON COLUMN champions.mean IS 'Mean score, in the run''s metric, when it was promoted';
 COMMENT ON COLUMN champions.std IS 'Standard error of that mean; NULL if unknown';
+
+CREATE TABLE openings (
+    variant INTEGER NOT NULL,
+    split VARCHAR NOT NULL,
+    seed BIGINT NOT NULL,
+    status VARCHAR NOT NULL,
+    score DOUBLE,
+    cause VARCHAR NOT NULL,
+    who VARCHAR NOT NULL,
+    opened_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE openings IS 'Each time that somebody had a variant scored on a split that no search may see';
 
 CREATE TABLE sessions (
     started_at TIMESTAMP NOT NULL,
@@ -254,6 +284,25 @@ LEFT JOIN crowned USING (operator)
 LEFT JOIN worth USING (operator)
 ORDER BY asked.proposals DESC;
 COMMENT ON VIEW operator_yield IS 'What each operator proposed, what became of it, and its mean effect on the first parent';
+
+CREATE VIEW optimism AS
+WITH both_splits AS (
+    SELECT variant, avg(score) AS search, avg(holdout_score) AS holdout, count(*) AS trials
+    FROM trials WHERE status = 'scored' AND holdout_score IS NOT NULL GROUP BY variant
+), promotions AS (
+    SELECT variant, min(seq) AS seq, min(promoted_at) AS promoted_at FROM champions GROUP BY variant
+)
+SELECT p.variant, v.title, b.search, b.holdout, b.holdout - b.search AS gap,
+       ((b.holdout - b.search) - (first.holdout - first.search))
+           * CASE r.direction WHEN 'minimise' THEN 1 ELSE -1 END AS optimism,
+       coalesce(b.trials, 0) AS trials, p.promoted_at
+FROM promotions p
+CROSS JOIN runs r
+JOIN variants v ON v.id = p.variant
+LEFT JOIN both_splits b ON b.variant = p.variant
+LEFT JOIN both_splits first ON first.variant = 0
+ORDER BY p.seq;
+COMMENT ON VIEW optimism IS 'Each champion on both splits: how much selection has flattered it, beyond the baseline''s own gap';
 
 CREATE VIEW noise AS
 SELECT sqrt(sum(squares) / nullif(sum(freedom), 0)) AS std, sum(freedom)::BIGINT AS freedom FROM (

@@ -14,12 +14,8 @@ from typing import Any
 
 import msgspec
 
-from evo.arena.job import Fault, FaultKind, Job, Role
+from evo.arena.job import Fault, FaultKind, Job, RefusedError, Role
 from evo.arena.wire import Kind, PipeClosedError, read_frame, write_frame
-
-
-class RefusedError(Exception):
-    """The candidate's code runs but breaks the contract; the text says which part."""
 
 
 def main() -> int:
@@ -57,6 +53,10 @@ def _take_over_standard_streams() -> tuple[int, int]:
 
 def _run(job: Job, inbound: int, outbound: int) -> None:
     _seed(job.seed)
+    if job.role is Role.SCORE:
+        from evo.arena.scorer import wipe
+
+        wipe(job.device)
     module = load_module(job)
     if job.role is Role.TRAIN:
         from evo.arena.trainee import run_training

@@ -12,6 +12,7 @@ import shlex
 import time
 from pathlib import Path
 
+from evo.arena.corpus import Split
 from evo.arena.rules import (
     TICK_SECONDS,
     WALL_PER_CPU_SECOND,
@@ -64,6 +65,8 @@ class CommandReferee:
         source: str,
         seed: int,
         *,
+        split: Split = Split.SEARCH,
+        deep: bool = False,
         log: Path | None = None,
         gpu: str = "",
         watch: Watch | None = None,
@@ -73,6 +76,8 @@ class CommandReferee:
         Args:
             source: The variant's text.
             seed: Given to the script as EVO_SEED and in place of `{seed}`.
+            split: Changes nothing: a script brings its own data.
+            deep: Changes nothing: what a script says of itself can't be audited.
             log: Where what it prints is kept.
             gpu: Index of the GPU that it may see.
             watch: Who looks on; may stop the trial.
@@ -134,14 +139,13 @@ class CommandReferee:
         """
         began, budget = time.monotonic(), self._rules.budget_seconds
         wall = budget * (WALL_PER_CPU_SECOND if self._rules.clock is Clock.CPU else 1.0)
-        while cell.process.poll() is None:
+        while (code := cell.poll()) is None:
             check_memory(cell, self._rules.memory_mb)
             check_stop(watch)
             if self._used(cell, began) > budget or time.monotonic() - began > wall:
                 raise EndedError(Status.TIMED_OUT, f"it took more than {budget:g} s")
             time.sleep(TICK_SECONDS)
         used = self._used(cell, began)
-        code = cell.process.returncode
         if code == -9:
             raise EndedError(Status.OUT_OF_MEMORY, "it was killed, most likely for want of memory")
         if code != 0:

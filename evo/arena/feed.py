@@ -102,6 +102,11 @@ class Feeder:
         """One more batch of so many rows is wanted; returns at once."""
         self._orders.put(rows)
 
+    @property
+    def waiting(self) -> int:
+        """Orders that nobody has begun to serve."""
+        return self._orders.qsize()
+
     def stop(self, timeout_seconds: float) -> None:
         """Ends the thread; the trainee's end of the pipe must be closed or drained."""
         self._orders.put(0)

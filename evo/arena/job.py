@@ -46,6 +46,10 @@ class FaultKind(StrEnum):
     """The code runs but breaks the contract, for instance by logits of the wrong shape."""
 
 
+class RefusedError(Exception):
+    """The candidate's code runs but breaks the contract; the text says which part."""
+
+
 class Fault(msgspec.Struct, frozen=True):
     """The candidate's code raised; its word, to be cleaned before a person sees it."""
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -13,17 +16,21 @@ SURVEY_SECONDS = 0.5
 
 @dataclass(slots=True)
 class Meter:
-    """Measures one process and its descendants.
+    """Measures the processes of a cell.
 
     Args:
-        pid: The root of the tree.
+        pid: The root of the tree, and of a session.
+        depth: How far below the root the candidate's own process is: what stands between the two
+            only waits.
     """
 
     pid: int
+    depth: int = 0
     peak_memory_mb: float = 0.0
     processes: int = 1
     _root: psutil.Process = field(init=False)
-    _descendants_cpu_seconds: float = 0.0
+    _candidate: psutil.Process | None = None
+    _others_cpu_seconds: float = 0.0
     _cpu_seconds: float = 0.0
     _next_survey: float = 0.0
 
@@ -31,37 +38,102 @@ class Meter:
         self._root = psutil.Process(self.pid)
 
     def cpu_seconds(self) -> float:
-        """CPU seconds of the tree so far; a process that has ended keeps the last known value."""
+        """CPU seconds so far; a process that has ended keeps the last known value."""
         try:
-            times = self._root.cpu_times()
+            own = _cpu_seconds(self._find_candidate())
         except psutil.Error:
             return self._cpu_seconds
-        # Children that were waited for are in the root's own count already.
-        own = times.user + times.system + times.children_user + times.children_system
-        self._cpu_seconds = max(self._cpu_seconds, own + self._descendants_cpu_seconds)
+        self._cpu_seconds = max(self._cpu_seconds, own + self._others_cpu_seconds)
         return self._cpu_seconds
 
-    def survey(self, *, now: float | None = None) -> None:
-        """Counts the tree's processes and memory, at most twice a second."""
+    def survey(self, *, now: float | None = None) -> bool:
+        """Counts processes and memory, at most twice a second; whether it did."""
         now = time.monotonic() if now is None else now
         if now < self._next_survey:
-            return
+            return False
         self._next_survey = now + SURVEY_SECONDS
-        cpu, memory, count = 0.0, 0.0, 0
+        cpu, memory, count, files = 0.0, 0.0, 0, dict[int, int]()
         try:
-            family = [self._root, *self._root.children(recursive=True)]
+            candidate, family = self._find_candidate(), self._family()
         except psutil.Error:
-            return
+            return False
+        waiting = self._between(family, candidate)
         for process in family:
+            if process in waiting:
+                continue
             try:
                 with process.oneshot():
                     memory += process.memory_info().rss / 2**20
-                    times = process.cpu_times()
-                if process != self._root:
-                    cpu += times.user + times.system
+                    if process != candidate:
+                        cpu += _cpu_seconds(process)
+                files |= _unnamed_files(process.pid)
                 count += 1
             except psutil.Error:
                 continue
         self.processes = count
-        self._descendants_cpu_seconds = cpu
-        self.peak_memory_mb = max(self.peak_memory_mb, memory)
+        self._others_cpu_seconds = cpu
+        self.peak_memory_mb = max(self.peak_memory_mb, memory + sum(files.values()) / 2**20)
+        return True
+
+    def candidate_pid(self) -> int | None:
+        """The candidate's own process; None while it is still being started.
+
+        Raises:
+            psutil.Error: It is gone.
+        """
+        pid = self._find_candidate().pid
+        return pid if pid != self.pid or not self.depth else None
+
+    def _find_candidate(self) -> psutil.Process:
+        if self._candidate is None:
+            found = self._root
+            for _ in range(self.depth):
+                children = found.children()
+                if not children:
+                    return self._root  # it is still being started
+                found = children[0]
+            self._candidate = found
+        return self._candidate
+
+    def _family(self) -> list[psutil.Process]:
+        """The tree, and those of its session whose parents have gone."""
+        found = {self._root, *self._root.children(recursive=True)}
+        for pid in psutil.pids():
+            try:
+                if os.getsid(pid) == self.pid:
+                    found.add(psutil.Process(pid))
+            except (psutil.Error, OSError):
+                continue
+        return list(found)
+
+    def _between(
+        self, family: list[psutil.Process], candidate: psutil.Process
+    ) -> set[psutil.Process]:
+        """The root and what leads from it to the candidate."""
+        found, by_pid = set[psutil.Process](), {process.pid: process for process in family}
+        try:
+            above = candidate.ppid() if candidate != self._root else 0
+            while above in by_pid:
+                found.add(by_pid[above])
+                above = by_pid[above].ppid() if above != self.pid else 0
+        except psutil.Error:
+            pass
+        return found
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """Its own, and those of its children that it has waited for."""
+    times = process.cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def _unnamed_files(pid: int) -> dict[int, int]:
+    """Bytes by inode of the files in memory that a process holds open: written but not mapped,
+    they are in nobody's resident set (memfd_create(2))."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            if str(entry.readlink()).startswith("/memfd:"):
+                status = entry.stat()
+                found[status.st_ino] = status.st_blocks * 512
+    return found

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from evo.arena.cell import RefusedError
-from evo.arena.job import Job
+from evo.arena.job import Job, RefusedError
 
 VOCAB_SIZE, SEQUENCE_LEN, SCALE, ROWS = 64, 32, 0.25, 2
 STEPS = 2
@@ -74,7 +73,7 @@ def run_check(module: ModuleType, job: Job) -> None:
         raise RefusedError(f"train must return the trained module, not {type(model).__name__}")
     fresh = module.build_model(job.vocab_size, job.sequence_len, job.scale)
     try:
-        unpack(b"".join(bytes(part) for part in pack(model)), fresh)
+        unpack(b"".join(bytes(part) for part in pack(model)[1]), fresh)
     except (ValueError, KeyError) as error:
         raise RefusedError(str(error)) from error
     fresh.eval()

@@ -1,4 +1,5 @@
-"""The referee: trains a variant in one cell, scores its weights in another, and says what it saw.
+"""The referee: trains a variant in one cell, has its weights examined in others, and says what it
+saw.
 
 It owns what a candidate could cheat with: the clock (training text exists only in the stream that
 it serves, and the stream ends with the budget), the seed, and the number. It reads bytes from the
@@ -9,13 +10,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from evo.arena.corpus import Corpus, Split
+from evo.arena.examination import DEEP_PASSES, EVERYDAY_PASSES, Cells, Examiner
 from evo.arena.job import Job, Role
 from evo.arena.preflight import SCALE, SEQUENCE_LEN, VOCAB_SIZE
 from evo.arena.rules import (
@@ -25,17 +24,14 @@ from evo.arena.rules import (
     Rules,
     Watch,
     check_memory,
-    check_stop,
     fault,
     gone,
 )
 from evo.arena.sandbox import Cell, Limits, Sandbox
-from evo.arena.scoring import batches_of, bits_per_byte, rows_of
 from evo.arena.training import Tally, Training
-from evo.arena.wire import Frame, FrameReader, Kind, PipeClosedError, WireError, write_frame
-from evo.nouns import Measurement, Status
+from evo.arena.wire import FrameReader, Kind, PipeClosedError, WireError, write_frame
+from evo.nouns import Measurement, Status, Verdict
 
-Tokens = NDArray[np.integer[Any]]
 COMMAND = ("python", "-m", "evo.arena.cell")
 
 
@@ -54,6 +50,7 @@ class Referee:
     ) -> None:
         self._corpus, self._sandbox, self._rules = corpus, sandbox, rules
         self._filename = filename
+        self._examiner = Examiner(corpus, rules)
 
     def measure(
         self,
@@ -61,6 +58,7 @@ class Referee:
         seed: int,
         *,
         split: Split = Split.SEARCH,
+        deep: bool = False,
         log: Path | None = None,
         gpu: str = "",
         watch: Watch | None = None,
@@ -71,6 +69,8 @@ class Referee:
             source: The variant's text.
             seed: Seeds its initialisation and the order of the data.
             split: The validation split that is scored.
+            deep: Whether the audit takes many more positions, and the same weights are scored on
+                the holdout split too: for a variant that may become the champion.
             log: Where what it prints is kept.
             gpu: Index of the GPU, for a CUDA device.
             watch: Who looks on; may stop the trial.
@@ -83,22 +83,35 @@ class Referee:
         """
         began, tally = time.monotonic(), Tally()
         watch = watch or Nobody()
-        status, score, cause = Status.SCORED, None, ""
+        verdict: Verdict | None = None
+        confirmed: Verdict | None = None
         job = self._job(Role.TRAIN, source, seed)
-        training = Training(
-            job, self._rules, self._corpus, lambda: self._start(log, gpu), watch, tally
-        )
+        cell = self._start(log, gpu)
         try:
-            with training:
-                weights = training.run()
-                scorer = training.scorer()
-                score = self._score(scorer, job, weights, split, watch, tally)
+            # What a scorer prints is kept nowhere: it has seen validation text.
+            with Cells(lambda: self._start(None, gpu)) as cells:
+                training = Training(
+                    job, self._rules, self._corpus, cell, cells.prepare, watch, tally
+                )
+                with training:
+                    weights = training.run()
+                examine = self._examiner.examine
+                passes = DEEP_PASSES if deep else EVERYDAY_PASSES
+                with tally.scoring():
+                    cells.prepare()
+                    verdict = examine(cells, job, weights, split, passes, watch)
+                    if deep and verdict.honest and split is Split.SEARCH:
+                        confirmed = examine(cells, job, weights, Split.HOLDOUT, 1, watch)
+            status, cause = _judge(verdict, confirmed)
         except EndedError as ended:
-            status, score, cause = ended.status, None, ended.cause
+            status, cause = ended.status, ended.cause
+        scored = status is Status.SCORED
         return Measurement(
             status=status,
-            score=score,
+            score=verdict.audited if scored and verdict else None,
             cause=cause,
+            verdict=verdict,
+            holdout_score=confirmed.audited if scored and confirmed else None,
             resources=tally.resources(self._rules, time.monotonic() - began),
             curve=tuple(tally.curve),
             device=self._rules.device,
@@ -164,59 +177,9 @@ class Referee:
             token_bytes_each=self._corpus.tokens(Split.TRAIN).dtype.itemsize,
         )
 
-    def _score(
-        self, cell: Cell, job: Job, weights: bytearray, split: Split, watch: Watch, tally: Tally
-    ) -> float:
-        began, rules = time.monotonic(), self._rules
-        rows = rows_of(self._corpus, split, rules.sequence_len, rules.score_tokens)
-        try:
-            nll = self._collect_nll(cell, job, weights, rows, watch)
-        finally:
-            cell.end()
-            tally.scoring_seconds = time.monotonic() - began
-        if not np.isfinite(nll).all():
-            raise EndedError(Status.CRASHED, "nan: the trained model's predictions aren't finite")
-        return bits_per_byte(nll, rows[:, 1:], self._corpus.token_bytes)
 
-    def _collect_nll(
-        self, cell: Cell, job: Job, weights: bytearray, rows: Tokens, watch: Watch
-    ) -> NDArray[np.float32]:
-        """Nats of every target, of shape (rows, sequence_len), as the scorer claims them."""
-        rules, deadline = self._rules, time.monotonic() + self._rules.scoring_seconds
-        answers = []
-        reader = FrameReader(
-            cell.outbound,
-            {Kind.NLL: rules.score_rows * rules.sequence_len * 4, Kind.FAULT: 1 << 16},
-        )
-        try:
-            write_frame(
-                cell.inbound,
-                Kind.JOB,
-                msgspec.json.encode(msgspec.structs.replace(job, role=Role.SCORE)),
-            )
-            write_frame(cell.inbound, Kind.WEIGHTS, weights)
-            for batch in batches_of(rows, rules.score_rows):
-                write_frame(cell.inbound, Kind.BATCH, batch.data)
-                frame = self._await_nll(reader, cell, watch, deadline)
-                nll = np.frombuffer(frame.body, dtype=np.float32)
-                if nll.size != batch.shape[0] * rules.sequence_len:
-                    raise EndedError(Status.CRASHED, "scoring answered too few numbers")
-                answers.append(nll.reshape(len(batch), -1))
-            write_frame(cell.inbound, Kind.END)
-        except PipeClosedError as error:
-            raise gone(cell) from error
-        except WireError as error:
-            raise EndedError(Status.CRASHED, f"scoring broke the protocol: {error}") from error
-        return np.concatenate(answers)
-
-    def _await_nll(self, reader: FrameReader, cell: Cell, watch: Watch, deadline: float) -> Frame:
-        while time.monotonic() < deadline:
-            frame = reader.poll(TICK_SECONDS)
-            check_memory(cell, self._rules.memory_mb)
-            check_stop(watch)
-            if frame is not None and frame.kind is Kind.FAULT:
-                raise fault(frame)
-            if frame is not None:
-                return frame
-        limit = self._rules.scoring_seconds
-        raise EndedError(Status.TIMED_OUT, f"scoring took more than {limit:.0f} s")
+def _judge(*verdicts: Verdict | None) -> tuple[Status, str]:
+    for verdict in verdicts:
+        if verdict is not None and not verdict.honest:
+            return Status.DISHONEST, verdict.reason
+    return Status.SCORED, ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
+import psutil
 
 from evo.arena.job import Fault, FaultKind
 from evo.arena.sandbox import Cell
@@ -19,6 +20,8 @@ WALL_PER_CPU_SECOND = 10.0
 """On a CPU clock: how much longer than the budget a trial may take on busy cores."""
 MOST_PROCESSES = 64
 """Of one cell; compilers start a few."""
+LEAST_FREE_MB = 256
+"""Of the machine's memory: what no look at a cell's processes finds is found here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,13 @@ class Nobody:
 
 
 def check_memory(cell: Cell, memory_mb: int) -> None:
-    """Ends a trial whose processes hold more memory, or are more, than is allowed."""
-    cell.meter.survey()
+    """Ends a trial that holds more memory, processes or files than is allowed.
+
+    Raises:
+        EndedError: It does.
+        ArenaError: The machine itself runs out of memory, whoever it is that takes it.
+    """
+    looked = cell.meter.survey()
     if cell.meter.peak_memory_mb > memory_mb:
         raise EndedError(
             Status.OUT_OF_MEMORY,
@@ -89,6 +97,14 @@ def check_memory(cell: Cell, memory_mb: int) -> None:
         raise EndedError(
             Status.CRASHED,
             f"it ran {cell.meter.processes} processes; {MOST_PROCESSES} are allowed",
+        )
+    if looked and (excess := cell.excess()):
+        raise EndedError(Status.CRASHED, excess)
+    free_mb = psutil.virtual_memory().available / 2**20 if looked else LEAST_FREE_MB
+    if free_mb < LEAST_FREE_MB:
+        raise ArenaError(
+            f"the machine has {free_mb:.0f} MB of memory left, and trials stop below "
+            f"{LEAST_FREE_MB}; make room, or lower tool.evo.slots or tool.evo.arena.memory_mb"
         )
 
 
@@ -109,9 +125,8 @@ def fault(frame: Frame) -> EndedError:
 
 def gone(cell: Cell) -> EndedError:
     """Why a cell's pipe closed without a word, by the way in which its process ended."""
-    try:
-        code = cell.process.wait(1.0)
-    except Exception:
+    code = cell.wait(1.0)
+    if code is None:
         return EndedError(Status.CRASHED, "it closed its pipe to the referee")
     if code == -9:
         return EndedError(Status.OUT_OF_MEMORY, "it was killed, most likely for want of memory")

@@ -6,7 +6,6 @@ The referee's side; `scorer` is what answers in a cell.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,9 @@ def rows_of(
 
 
 def bits_per_byte(
-    nll: NDArray[np.float32], targets: NDArray[np.integer[Any]], token_bytes: NDArray[np.int64]
+    nll: NDArray[np.floating[Any]],
+    targets: NDArray[np.integer[Any]],
+    token_bytes: NDArray[np.int64],
 ) -> float:
     """val_bpb = sum of nll / (ln 2 x bytes), over the targets that stand for bytes of text.
 
@@ -45,9 +46,3 @@ def bits_per_byte(
     sizes = token_bytes[targets]
     nats = float(np.sum(nll, where=sizes > 0, dtype=np.float64))
     return nats / (math.log(2) * int(sizes.sum()))
-
-
-def batches_of(rows: NDArray[np.integer[Any]], batch_rows: int) -> Iterator[NDArray[Any]]:
-    """Equal batches of rows; the last one may be smaller."""
-    for start in range(0, len(rows), batch_rows):
-        yield rows[start : start + batch_rows]

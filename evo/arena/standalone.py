@@ -6,13 +6,15 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from evo.arena import walls
 from evo.arena.corpus import Corpus, locate
 from evo.arena.preparation import prepare_if_missing
 from evo.arena.profile import Profile, choose
 from evo.arena.referee import Referee
-from evo.arena.sandbox import OpenSandbox, adopt_orphans
+from evo.arena.sandbox import TierSandbox, adopt_orphans
 from evo.config import load
 from evo.errors import EvoError
 from evo.nouns import CurvePoint, Measurement, Status
@@ -69,12 +71,14 @@ def measure_file(script: Path, arguments: Sequence[str]) -> int:
     parser.add_argument("--budget", type=float, help="seconds to train for (CPU seconds on a CPU)")
     parser.add_argument("--data", help="name or folder of prepared data")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--unsafe", action="store_true", help="run without a sandbox if need be")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     options = parser.parse_args(arguments)
     overrides = {
         "task.budget_seconds": options.budget,
         "arena.data": options.data,
         "arena.device": options.device,
+        "unsafe": options.unsafe or None,
     }
     try:
         settings = load(script.resolve().parent, overrides)
@@ -82,7 +86,11 @@ def measure_file(script: Path, arguments: Sequence[str]) -> int:
         prepare_if_missing(settings.arena.data)
         corpus = Corpus.open(locate(settings.arena.data))
         adopt_orphans()
-        measurement = _measure(script, corpus, profile, options.seed)
+        tier = walls.choose(settings.arena.sandbox, unsafe=settings.unsafe, gpu=profile.gpu(0))
+        sandbox = TierSandbox(tier, settings.arena.readable)
+        referee = Referee(corpus, sandbox, profile.rules, script.name)
+        measurement = _measure(script, referee, profile, options.seed)
+        measurement = replace(measurement, sandbox=str(tier))
     except (EvoError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -96,8 +104,7 @@ def measure_file(script: Path, arguments: Sequence[str]) -> int:
     return 0 if measurement.status is Status.SCORED else 1
 
 
-def _measure(script: Path, corpus: Corpus, profile: Profile, seed: int) -> Measurement:
-    referee = Referee(corpus, OpenSandbox(), profile.rules, script.name)
+def _measure(script: Path, referee: Referee, profile: Profile, seed: int) -> Measurement:
     line = ProgressLine(profile.rules.budget_seconds)
     try:
         return referee.measure(script.read_text("utf-8"), seed, gpu=profile.gpu(0), watch=line)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evo.arena.job import CellStats, Job
-from evo.arena.wire import Kind, read_frame, write_frame
+from evo.arena.wire import Kind, read_frame, write_frame, write_parts
 from evo.nouns import Clock
 
 BATCHES_AHEAD = 2
@@ -138,7 +138,7 @@ class Arena:
         """Hands in the weights as they are now; the last whole set that the referee has counts."""
         from evo.arena.weights import pack
 
-        write_frame(self._outbound, Kind.WEIGHTS, *pack(model))
+        write_parts(self._outbound, Kind.WEIGHTS, *pack(model))
 
     def _flush_report(self) -> None:
         if self._pending_report is not None:
@@ -192,8 +192,7 @@ def run_training(train: Callable[[Arena], Any], job: Job, inbound: int, outbound
 
     arena = Arena(job, inbound, outbound)
     model = train(arena)
-    parts = pack(model)
-    write_frame(outbound, Kind.WEIGHTS, *parts)
+    write_parts(outbound, Kind.WEIGHTS, *pack(model))
     device_memory = 0.0
     if arena.device.type == "cuda":
         device_memory = arena._torch.cuda.max_memory_allocated() / 2**20

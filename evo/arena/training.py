@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -38,6 +40,8 @@ GOODBYE_SECONDS = 5.0
 """For the last words after the weights; they are only for people."""
 BATCH_BYTES = 64 << 20
 """Largest batch that may be ordered."""
+MOST_WAITING_ORDERS = 1000
+"""Orders that may wait to be served; the harness keeps two."""
 
 
 @dataclass(slots=True)
@@ -54,6 +58,15 @@ class Tally:
     weights_bytes: int = 0
     stats: CellStats = field(default_factory=CellStats)
     curve: list[CurvePoint] = field(default_factory=list)
+
+    @contextmanager
+    def scoring(self) -> Iterator[None]:
+        """Counts the time spent in it as scoring, however it ends."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.scoring_seconds += time.monotonic() - began
 
     def resources(self, rules: Rules, total_seconds: float) -> Resources:
         return Resources(
@@ -73,13 +86,14 @@ class Tally:
 
 
 class Training:
-    """One run of a trainee, from its start to its weights; ends its cells when left.
+    """One run of a trainee, from its start to its weights; ends its cell when left.
 
     Args:
         job: What the trainee is told.
         rules: Budget, clock and caps.
         corpus: Where the stream comes from.
-        start_cell: Starts one more cell.
+        cell: Where it runs; ended when this is left.
+        meanwhile: Called once while the budget runs, where that takes nothing from the trainee.
         watch: Who looks on.
         tally: What becomes known is kept here, however it ends.
     """
@@ -89,21 +103,21 @@ class Training:
         job: Job,
         rules: Rules,
         corpus: Corpus,
-        start_cell: Callable[[], Cell],
+        cell: Cell,
+        meanwhile: Callable[[], None],
         watch: Watch,
         tally: Tally,
     ) -> None:
         self._job, self._rules, self._corpus = job, rules, corpus
-        self._start_cell, self._watch, self._tally = start_cell, watch, tally
+        self._cell, self._watch, self._tally = cell, watch, tally
+        self._meanwhile: Callable[[], None] | None = meanwhile
         self._weights: bytearray | None = None
         self._began: float | None = None  # reading of the budget's clock at the first batch
         self._began_wall = 0.0
         self._used_at_weights = 0.0
-        self._spare: Cell | None = None
 
     def __enter__(self) -> Training:
         self._started = time.monotonic()
-        self._cell = self._start_cell()
         self._feeder = Feeder(
             Packer(self._corpus, self._rules.sequence_len, self._job.seed),
             self._cell.inbound,
@@ -114,13 +128,6 @@ class Training:
 
     def __exit__(self, *_: object) -> None:
         self._end_training()
-        if self._spare is not None:
-            self._spare.end()
-
-    def scorer(self) -> Cell:
-        """The cell that will score: started while the trainee still trained, where that's free."""
-        cell, self._spare = self._spare, None
-        return cell or self._start_cell()
 
     def run(self) -> bytearray:
         """Trains; the weights that were handed in.
@@ -160,9 +167,9 @@ class Training:
         if frame is None:
             return False
         if frame.kind is Kind.ORDER:
-            self._take_order(*struct.unpack("<I", frame.body))
+            self._take_order(*_numbers("<I", frame.body))
         elif frame.kind is Kind.REPORT:
-            self._take_report(*struct.unpack("<Id", frame.body))
+            self._take_report(*_numbers("<Id", frame.body))
         elif frame.kind is Kind.WEIGHTS:
             self._weights, self._used_at_weights = frame.body, self._used()
         elif frame.kind is Kind.STATS:
@@ -179,12 +186,23 @@ class Training:
                 f"it asked for a batch of {rows:,} rows; from 1 to "
                 f"{BATCH_BYTES // (4 * (self._rules.sequence_len + 1)):,} are served",
             )
+        if self._feeder.waiting >= MOST_WAITING_ORDERS:
+            raise EndedError(
+                Status.CRASHED,
+                f"it asked for {MOST_WAITING_ORDERS:,} batches without taking one",
+            )
         self._feeder.order(rows)
 
     def _take_report(self, step: int, loss: float) -> None:
         if not math.isfinite(loss):
             raise EndedError(Status.CRASHED, f"nan: the training loss is {loss} at step {step}")
-        point = CurvePoint(round(self._used(), 3), step, loss)
+        point = CurvePoint(
+            round(self._used(), 3),
+            step,
+            loss,
+            tokens=self._tally.rows * self._rules.sequence_len,
+            memory_mb=round(self._cell.meter.peak_memory_mb, 1),
+        )
         curve = self._tally.curve
         if not curve or point.elapsed_seconds - curve[-1].elapsed_seconds > (
             self._rules.budget_seconds / 250
@@ -216,9 +234,9 @@ class Training:
                     Status.TIMED_OUT, f"no batch was asked for within {rules.startup_seconds:.0f} s"
                 )
             return
-        if self._spare is None and rules.clock is Clock.WALL:
-            # From this thread: a cell dies with the thread that started it.
-            self._spare = self._start_cell()
+        if self._meanwhile is not None and rules.clock is Clock.WALL:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            meanwhile()
         late = self._used() - rules.budget_seconds - self._allowance(reader)
         if late > 0 and self._weights is None:
             raise EndedError(
@@ -276,6 +294,14 @@ class Training:
         self._cell.end()
         tally.peak_memory_mb = self._cell.meter.peak_memory_mb
         tally.batches, tally.rows = self._feeder.batches_served, self._feeder.rows_served
+
+
+def _numbers(layout: str, body: bytearray) -> tuple[Any, ...]:
+    if len(body) != struct.calcsize(layout):
+        raise WireError(
+            f"a message of {len(body)} bytes came where {struct.calcsize(layout)} belong"
+        )
+    return struct.unpack(layout, body)
 
 
 def _believable(body: bytearray) -> CellStats:

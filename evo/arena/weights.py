@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 _TYPE_NAMES = {
@@ -40,28 +41,40 @@ def _state(model: Any) -> dict[str, Any]:
     return state
 
 
-def pack(model: Any) -> list[bytes | memoryview]:
-    """The weights in the safetensors format, in parts, so that nothing is copied twice.
+def pack(model: Any) -> tuple[int, Iterator[bytes | memoryview]]:
+    """The weights in the safetensors format: their number of bytes, and the bytes in parts.
 
+    A tensor leaves its device only when its part is asked for. So the number can go out first, and
+    whoever reads knows that the weights are on their way while they are still being copied.
     https://huggingface.co/docs/safetensors: eight bytes of header length, a JSON header, the data.
-    """
-    header: dict[str, Any] = {}
-    parts: list[bytes | memoryview] = []
-    offset = 0
-    import torch
 
-    for name, tensor in _state(model).items():
-        raw = tensor.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8).numpy()
+    Raises:
+        KeyError: A tensor is of a type that the format doesn't have.
+    """
+    state = _state(model)
+    header: dict[str, Any] = {}
+    offset = 0
+    for name, tensor in state.items():
+        end = offset + tensor.numel() * tensor.element_size()
         header[name] = {
             "dtype": _TYPE_NAMES[str(tensor.dtype)],
             "shape": list(tensor.shape),
-            "data_offsets": [offset, offset + raw.nbytes],
+            "data_offsets": [offset, end],
         }
-        offset += raw.nbytes
-        parts.append(memoryview(raw))
+        offset = end
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    return [struct.pack("<Q", len(text)), text, *parts]
+    head = struct.pack("<Q", len(text)) + text
+    return len(head) + offset, _parts(head, state)
+
+
+def _parts(head: bytes, state: dict[str, Any]) -> Iterator[bytes | memoryview]:
+    import torch
+
+    yield head
+    for tensor in state.values():
+        raw = tensor.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8)
+        yield memoryview(raw.numpy())
 
 
 def unpack(weights: bytes | bytearray, model: Any) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -29,9 +29,10 @@ class Kind(IntEnum):
     REPORT = 5  # cell: u32 step, f64 loss
     STATS = 6  # cell: JSON of CellStats
     WEIGHTS = 7  # both ways: opaque bytes
-    NLL = 8  # cell: float32 (rows, sequence_len)
+    ANSWER = 8  # cell: float32 (rows, sequence_len), then float32 (rows, vocab_size)
     FAULT = 9  # cell: JSON of Fault
     DONE = 10  # cell: nothing more will come
+    ASK = 11  # referee: a position u32 (rows,), then tokens (rows, sequence_len + 1)
 
 
 class WireError(Exception):
@@ -42,18 +43,32 @@ class PipeClosedError(WireError):
     """The other side closed its end."""
 
 
-def write_frame(descriptor: int, kind: Kind, *parts: bytes | bytearray | memoryview) -> None:
+Part = bytes | bytearray | memoryview
+
+
+def write_frame(descriptor: int, kind: Kind, *parts: Part) -> None:
     """Writes one frame, blocking until the pipe has taken it all.
 
     Raises:
         PipeClosedError: The reader is gone.
     """
-    views = [memoryview(part).cast("B") for part in parts if len(part)]
+    views = [memoryview(part) for part in parts]
+    write_parts(descriptor, kind, sum(view.nbytes for view in views), views)
+
+
+def write_parts(descriptor: int, kind: Kind, total_bytes: int, parts: Iterable[Part]) -> None:
+    """Writes one frame whose body is still being made, a part at a time.
+
+    Raises:
+        PipeClosedError: The reader is gone.
+    """
     try:
         # The header goes out by itself: the reader may be waiting for the length of a big frame.
-        _write_all(descriptor, memoryview(HEADER.pack(kind, sum(view.nbytes for view in views))))
-        for view in views:
-            _write_all(descriptor, view)
+        _write_all(descriptor, memoryview(HEADER.pack(kind, total_bytes)))
+        for part in parts:
+            view = memoryview(part)
+            if view.nbytes:
+                _write_all(descriptor, view.cast("B"))
     except BrokenPipeError as error:
         raise PipeClosedError("the other side closed the pipe") from error
 

@@ -11,16 +11,18 @@ import queue
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
+from evo.arena import walls
 from evo.arena.command import CommandReferee
-from evo.arena.corpus import Corpus
+from evo.arena.corpus import Corpus, Split
 from evo.arena.referee import Referee
 from evo.arena.rules import Rules
-from evo.arena.sandbox import OpenSandbox, adopt_orphans
+from evo.arena.sandbox import Tier, TierSandbox, adopt_orphans
 from evo.errors import EvoError
 from evo.nouns import CurvePoint, Measurement, Recipe, Task
 
@@ -33,6 +35,12 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
     data: str
     """Folder of the prepared corpus; empty for a command task."""
     gpu: str = ""
+    sandbox: str = walls.AUTO
+    """A tier, or `auto`."""
+    unsafe: bool = False
+    """Whether trials may run without walls."""
+    readable: tuple[str, ...] = ()
+    """What trials may read beside Python."""
 
 
 class Measure(msgspec.Struct, frozen=True, tag="measure"):
@@ -41,6 +49,9 @@ class Measure(msgspec.Struct, frozen=True, tag="measure"):
     source: str
     seed: int
     log: str
+    deep: bool = False
+    """A deeper audit, and a score on the holdout split too."""
+    split: Split = Split.SEARCH
 
 
 class Check(msgspec.Struct, frozen=True, tag="check"):
@@ -112,12 +123,13 @@ class Worker:
         if not isinstance(setup, Setup):
             return
         try:
-            referee = self._referee(setup)
+            tier = walls.choose(setup.sandbox, unsafe=setup.unsafe, gpu=setup.gpu)
+            referee = self._referee(setup, tier)
         except EvoError as error:
             self.answer(Failed(str(error)))
             return
         while (request := self._queue.get()) is not None:
-            self._serve_one(referee, request, setup.gpu)
+            self._serve_one(referee, request, setup.gpu, tier)
 
     def answer(self, answer: Answer) -> None:
         try:
@@ -126,17 +138,21 @@ class Worker:
         except OSError:
             self.aborted.set()  # nobody listens any more
 
-    def _serve_one(self, referee: Referee | CommandReferee, request: Request, gpu: str) -> None:
+    def _serve_one(
+        self, referee: Referee | CommandReferee, request: Request, gpu: str, tier: Tier
+    ) -> None:
         try:
             if isinstance(request, Measure):
                 measurement = referee.measure(
                     request.source,
                     request.seed,
+                    deep=request.deep,
+                    split=request.split,
                     log=Path(request.log) if request.log else None,
                     gpu=gpu,
                     watch=_Screen(self),
                 )
-                self.answer(Measured(measurement))
+                self.answer(Measured(replace(measurement, sandbox=str(tier))))
             elif isinstance(request, Check):
                 self.answer(Checked(referee.check(request.source)))
         except (EvoError, OSError) as error:
@@ -145,12 +161,11 @@ class Worker:
         self.aborted.clear()
 
     @staticmethod
-    def _referee(setup: Setup) -> Referee | CommandReferee:
+    def _referee(setup: Setup, tier: Tier) -> Referee | CommandReferee:
+        sandbox = TierSandbox(tier, setup.readable)
         if setup.task.recipe is Recipe.COMMAND:
-            return CommandReferee(setup.task, OpenSandbox(), setup.rules)
-        return Referee(
-            Corpus.open(Path(setup.data)), OpenSandbox(), setup.rules, setup.task.editable
-        )
+            return CommandReferee(setup.task, sandbox, setup.rules)
+        return Referee(Corpus.open(Path(setup.data)), sandbox, setup.rules, setup.task.editable)
 
     def _read(self) -> None:
         decoder = msgspec.json.Decoder(Request)

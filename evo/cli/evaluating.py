@@ -1,9 +1,11 @@
-"""`evo eval`: measures any training script with several seeds, without a search."""
+"""`evo eval` and `evo score`: measure a script or a variant with fresh seeds, without a search."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import queue
+import secrets
 import statistics
 import sys
 from dataclasses import asdict
@@ -13,17 +15,24 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from evo.archive.archive import Archive
+from evo.archive.publication import publish
+from evo.archive.reading import Reader
+from evo.arena.corpus import Split
 from evo.arena.profile import choose
-from evo.arena.worker import Setup
 from evo.cli import place
+from evo.cli.looking import VARIANT
 from evo.cli.running import prepare_data
 from evo.config import Settings
-from evo.engine.assembly import data_folder_of
+from evo.engine.assembly import now, setups_of
+from evo.engine.layout import DATABASE, PUBLISHED, REPOSITORY
 from evo.errors import EvoError
 from evo.executors.executor import TrialEvent, TrialLost, TrialProgress
 from evo.executors.local import LocalExecutor
-from evo.nouns import Measurement
+from evo.nouns import Measurement, Recipe
 from evo.operators.screening import screen
+from evo.population.population import Population
+from evo.report.story import resolve
 
 
 @click.command("eval")
@@ -33,12 +42,20 @@ from evo.operators.screening import screen
 @click.option("--seed", default=0, show_default=True, help="The first seed.")
 @click.option("--budget", type=float, metavar="SECONDS", help="Seconds that each may train for.")
 @click.option("--slots", type=int, metavar="N", help="Measurements at a time.")
+@click.option("--unsafe", is_flag=True, default=None, help="Run without a sandbox if need be.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def eval_command(
-    file: Path, seeds: int, seed: int, budget: float | None, slots: int | None, as_json: bool
+    file: Path,
+    seeds: int,
+    seed: int,
+    budget: float | None,
+    slots: int | None,
+    unsafe: bool | None,
+    as_json: bool,
 ) -> None:
     """Measure FILE as a search would: mean and spread of the score over K seeds."""
-    settings = place.settings_for(None, **{"task.budget_seconds": budget, "slots": slots})
+    overrides = {"task.budget_seconds": budget, "slots": slots, "unsafe": unsafe}
+    settings = place.settings_for(None, **overrides)
     try:
         source = file.read_text("utf-8")
     except UnicodeDecodeError as error:
@@ -49,25 +66,89 @@ def eval_command(
     prepare_data(settings)
     found = measure(source, [seed + number for number in range(seeds)], settings)
     if as_json:
-        rows = [{"seed": number, **asdict(one)} for number, one in sorted(found.items())]
-        for row in rows:
-            row.pop("curve")
-        click.echo(json.dumps(rows))
+        click.echo(_as_json(found))
     else:
         _print(found, settings)
     sys.exit(0 if all(one.score is not None for one in found.values()) else 1)
 
 
-def measure(source: str, seeds: list[int], settings: Settings) -> dict[int, Measurement]:
+@click.command("score", epilog=VARIANT)
+@click.argument("variant")
+@click.option("--split", type=click.Choice(["search", "holdout", "locked"]), default="search",
+              show_default=True, help="The validation text that it is scored on.")  # fmt: skip
+@click.option("--locked", is_flag=True, help="Short for --split locked.")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), metavar="K",
+              help="Train it with K fresh seeds.")  # fmt: skip
+@click.option("--slots", type=int, metavar="N", help="Measurements at a time.")
+@click.option("--run", "run_name", metavar="NAME", help="Name of the run.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def score_command(
+    variant: str,
+    split: str,
+    locked: bool,
+    seeds: int,
+    slots: int | None,
+    run_name: str | None,
+    as_json: bool,
+) -> None:
+    """Train a VARIANT anew and score it on a split of your choice.
+
+    The search has seen its own split through every selection that it made, so it flatters the
+    winner. `locked` is for the one number that you publish. Each opening of a split that the
+    search doesn't score on is recorded (`evo sql "from openings"`) and shown: a text that is
+    looked at often is no longer unseen.
+    """
+    settings = place.settings_for(run_name, slots=slots)
+    chosen = Split.LOCKED if locked else Split(split)
+    if settings.task.recipe is Recipe.COMMAND:
+        raise EvoError("a command task scores itself on data of its own: it has no splits")
+    with Reader.open(place.published_archive(run_name)) as reader:
+        number = resolve(reader, variant)
+        [[commit]] = reader.query("SELECT commit FROM variants WHERE id = ?", [number]).rows
+        earlier = reader.query("SELECT count(*) FROM openings WHERE split = ?", [chosen]).rows[0][0]
+    folder = place.run_folder(settings)
+    source = Population.open(folder / REPOSITORY, settings.task.editable).source(str(commit))
+    prepare_data(settings)
+    numbers = [secrets.randbits(31) for _ in range(seeds)]
+    if chosen is Split.SEARCH:
+        found = measure(source, numbers, settings)
+    else:
+        # The archive is held from here on: what is seen is on record, or isn't seen.
+        archive = Archive.open(folder / DATABASE)
+        try:
+            found = measure(source, numbers, settings, split=chosen, deep=True)
+            for seed, one in found.items():
+                archive.record_opening(number, seed, one, getpass.getuser(), now())
+            publish(archive, place.archive_folder(settings) / PUBLISHED)
+        finally:
+            archive.close()
+    if as_json:
+        click.echo(_as_json(found))
+    else:
+        if chosen is not Split.SEARCH:
+            times = "once" if earlier == 1 else f"{earlier} times" if earlier else "never"
+            click.echo(f"variant {number} on {chosen}, which was opened {times} before in this run")
+        _print(found, settings)
+    sys.exit(0 if all(one.score is not None for one in found.values()) else 1)
+
+
+def measure(
+    source: str,
+    seeds: list[int],
+    settings: Settings,
+    *,
+    split: Split = Split.SEARCH,
+    deep: bool = False,
+) -> dict[int, Measurement]:
     """One measurement a seed, in as many slots as there are.
 
     Raises:
         EvoError: A trial couldn't be run, through no fault of the script.
     """
-    profile, data = choose(settings), data_folder_of(settings)
+    profile = choose(settings)
     events: queue.SimpleQueue[TrialEvent] = queue.SimpleQueue()
     slots = min(profile.slots, len(seeds))
-    setups = [Setup(profile.task, profile.rules, data, profile.gpu(slot)) for slot in range(slots)]
+    setups = setups_of(place.project(), settings, profile)[:slots]
     executor = LocalExecutor(setups, events.put)
     waiting, found = list(reversed(seeds)), dict[int, Measurement]()
     shares = dict.fromkeys(seeds, 0.0)
@@ -81,7 +162,7 @@ def measure(source: str, seeds: list[int], settings: Settings) -> dict[int, Meas
             while len(found) < len(seeds):
                 while waiting and executor.free_slots:
                     number = waiting.pop()
-                    executor.submit(number, source, number, "")
+                    executor.submit(number, source, number, "", split=split, deep=deep)
                 event = events.get()
                 if isinstance(event, TrialLost):
                     raise EvoError(event.cause)
@@ -94,6 +175,13 @@ def measure(source: str, seeds: list[int], settings: Settings) -> dict[int, Meas
     finally:
         executor.close()
     return found
+
+
+def _as_json(found: dict[int, Measurement]) -> str:
+    rows = [{"seed": number, **asdict(one)} for number, one in sorted(found.items())]
+    for row in rows:
+        row.pop("curve")
+    return json.dumps(rows)
 
 
 def _print(found: dict[int, Measurement], settings: Settings) -> None:

@@ -19,7 +19,7 @@ from rich.syntax import Syntax
 
 from evo.archive.reading import Reader
 from evo.cli import place
-from evo.cli.watching import duration, progress_words
+from evo.cli.watching import progress_words
 from evo.config import Settings
 from evo.engine import heartbeat
 from evo.engine.heartbeat import Heartbeat, Phase
@@ -29,6 +29,7 @@ from evo.patch import diff
 from evo.population.population import Population
 from evo.report.story import Story, resolve, tell
 from evo.report.summary import print_best, print_lineage, print_summary
+from evo.report.words import duration
 from evo.text import clean_text
 
 run_option = click.option("--run", "run_name", metavar="NAME", help="Name of the run.")
@@ -123,7 +124,8 @@ def show_command(variant: str, run_name: str | None, as_json: bool) -> None:
         trials = reader.query(
             "SELECT id, purpose, status, score, round(training_seconds, 1) AS seconds, steps, "
             "round(tokens / nullif(training_seconds, 0)) AS tokens_per_second, "
-            "round(peak_memory_mb) AS memory_mb, cause FROM trials WHERE variant = ? ORDER BY id",
+            "round(peak_memory_mb) AS memory_mb, cause, holdout_score, audit_honest, sandbox, "
+            "audit_positions, audit_worst_nats FROM trials WHERE variant = ? ORDER BY id",
             [number],
         )
     fields = dict(zip(record.columns, record.rows[0], strict=True))
@@ -145,10 +147,21 @@ def show_command(variant: str, run_name: str | None, as_json: bool) -> None:
         speed = f"{cells['tokens_per_second'] or 0:,.0f} tokens/s, " if cells["steps"] else ""
         console.print(
             f"trial {cells['id']:<4} {cells['purpose']:<9} {cells['status']}  {score}  "
-            f"{speed}{cells['memory_mb'] or 0:,.0f} MB",
+            f"{speed}{cells['memory_mb'] or 0:,.0f} MB{_audit(cells)}"
+            f"{', without a sandbox' if cells['sandbox'] == 'open' else ''}",
             highlight=False,
         )
     print_diff(str(fields["diff"]), console)
+
+
+def _audit(cells: dict[str, Any]) -> str:
+    if cells["audit_honest"] is None:
+        return ""
+    word = "honest" if cells["audit_honest"] else "DISHONEST"
+    return (
+        f", {word} at {cells['audit_positions']:,} audited positions "
+        f"(worst {cells['audit_worst_nats']:.0e} nats)"
+    )
 
 
 @click.command("diff", epilog=VARIANT)

@@ -46,6 +46,9 @@ def search_options(command: Any) -> Any:
             "--strategy", metavar="NAME", help="population, greedy or random [population]."
         ),
         click.option("--seed", type=int, metavar="N", help="Seed of the search."),
+        click.option(
+            "--unsafe", is_flag=True, default=None, help="Run without a sandbox if need be."
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -66,9 +69,9 @@ def overrides_of(options: dict[str, Any]) -> dict[str, Any]:
 def run_command(plain: bool, detach: bool, **options: Any) -> None:
     """Start a search, or go on with one, and watch it.
 
-    The engine is a process of its own: closing the terminal leaves it working. Ctrl-C lets the
-    running trials finish and stops; a second Ctrl-C stops at once. Nothing that was finished is
-    ever lost, and the same command goes on where the run was.
+    The engine is a process of its own: leaving the screen or closing the terminal leaves it
+    working. With --plain, Ctrl-C lets the running trials finish and stops; a second Ctrl-C stops at
+    once. Nothing that was finished is ever lost, and the same command goes on where the run was.
     """
     overrides = {name: value for name, value in overrides_of(options).items() if value is not None}
     settings = place.settings_for(**overrides)
@@ -84,9 +87,29 @@ def run_command(plain: bool, detach: bool, **options: Any) -> None:
     if detach:
         console.print(f"evo {settings.run} runs as process {beat.pid}; see `evo status`")
         return
-    plain = plain or not console.is_terminal
-    last = watch(folder, plain=plain, console=console, events=events)
+    if not plain and console.is_terminal and sys.stdin.isatty():
+        if not _attach(settings, folder, console):
+            return
+        events = EventTail(folder)  # what was on the screen isn't told again
+    last = watch(folder, console=console, events=events)
     _tell_the_end(last, folder, settings, console)
+
+
+def _attach(settings: Settings, folder: Path, console: Console) -> bool:
+    """Shows the run in the terminal until somebody leaves; whether to wait for its end."""
+    from evo.cli.tui import attach, place_in_project
+    from evo.tui.dialogs import LeaveHow
+
+    how = attach(place_in_project(settings))
+    beat = heartbeat.read(folder)
+    if how in (LeaveHow.FINISH, LeaveHow.NOW) or not heartbeat.alive(beat):
+        return True
+    pid = f" as process {beat.pid}" if beat else ""
+    console.print(
+        f"evo {settings.run} works on{pid}: `evo tui` looks in again, `evo stop` stops it",
+        highlight=False,
+    )
+    return False
 
 
 def start_engine(folder: Path, overrides: dict[str, Any]) -> subprocess.Popen[bytes]:

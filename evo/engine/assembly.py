@@ -15,7 +15,9 @@ import msgspec
 from evo import __version__
 from evo.archive.archive import Archive, RunRecord
 from evo.archive.publication import Publisher
+from evo.arena import walls
 from evo.arena.corpus import Corpus, locate
+from evo.arena.plan import Tier
 from evo.arena.profile import Profile, choose
 from evo.arena.worker import Setup
 from evo.config import Settings
@@ -41,7 +43,7 @@ from evo.operators.screening import screen
 from evo.operators.tuning import Tune
 from evo.patch import FounderPatch, read_founder
 from evo.population.population import Population
-from evo.search.evolution import Plan
+from evo.search.breeding import Plan
 from evo.search.rivals import STRATEGIES
 
 
@@ -77,18 +79,19 @@ def assemble(
     if cause:
         raise SettingsError(f"{settings.task.editable} can't be the baseline: {cause}")
     read_program(project / settings.program)
-    setups = [
-        Setup(profile.task, profile.rules, data_folder_of(settings), profile.gpu(slot))
-        for slot in range(profile.slots)
-    ]
+    setups = setups_of(project, settings, profile)
     archive = Archive.open(folder / DATABASE)
     try:
         begin(archive, settings, profile)
         population = open_population(folder / REPOSITORY, settings.task.editable, archive)
         founders, warnings = read_founders(project / settings.population_folder / FOUNDERS)
+        if setups[0].sandbox == Tier.OPEN:
+            warnings.append("trials run without a sandbox: they can read and change all you can")
         shelf = PopulationShelf(population, founders)
         known: dict[str, int] = {}
-        casebook = EngineCasebook(profile.task.direction, folder / "trials", known, shelf.source)
+        casebook = EngineCasebook(
+            profile.task.direction, folder / "trials", known, shelf.source, hints=shelf.hints
+        )
         notes: queue.SimpleQueue[str] = queue.SimpleQueue()
         studio = open_studio(
             project=project,
@@ -136,6 +139,29 @@ def assemble(
         ),
         lambda on_event: LocalExecutor(setups, on_event),
     )
+
+
+def setups_of(project: Path, settings: Settings, profile: Profile) -> list[Setup]:
+    """What the referee of each slot measures, and behind which walls.
+
+    Raises:
+        EvoError: No walls hold here, and trials may not run without.
+    """
+    tier = walls.choose(settings.arena.sandbox, unsafe=settings.unsafe, gpu=profile.gpu(0))
+    data = data_folder_of(settings)
+    readable = tuple(str(project / path) for path in settings.arena.readable)
+    return [
+        Setup(
+            profile.task,
+            profile.rules,
+            data,
+            profile.gpu(slot),
+            sandbox=str(tier),
+            unsafe=settings.unsafe,
+            readable=readable,
+        )
+        for slot in range(profile.slots)
+    ]
 
 
 def operators(profile: Profile) -> dict[str, Operator]:
@@ -204,7 +230,7 @@ def begin(archive: Archive, settings: Settings, profile: Profile) -> None:
         data_sha=Corpus.open(Path(data)).sha if data else "",
         settings=msgspec.to_builtins(settings),
         evo_version=__version__,
-        created_at=_now(),
+        created_at=now(),
     )
     known = archive.run()
     if known is None:
@@ -212,10 +238,10 @@ def begin(archive: Archive, settings: Settings, profile: Profile) -> None:
         return
     for name in ("editable", "recipe", "metric", "direction", "budget_seconds", "clock", "scale",
                  "device", "data_sha"):  # fmt: skip
-        was, now = getattr(known, name), getattr(record, name)
-        if was != now:
+        was, wanted = getattr(known, name), getattr(record, name)
+        if was != wanted:
             raise SettingsError(
-                f"the run {settings.run} was begun with {name} {was}, not {now}: their scores "
+                f"the run {settings.run} was begun with {name} {was}, not {wanted}: their scores "
                 "don't compare; put it back, or start another run with --run NAME"
             )
 
@@ -242,5 +268,6 @@ def open_population(path: Path, editable: str, archive: Archive) -> Population:
     return Population.open(path, editable)
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """The time as archives keep it: UTC, naive."""
     return datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)

@@ -16,7 +16,17 @@ from evo.engine.casebook import EngineCasebook
 from evo.engine.heartbeat import Heartbeat, Phase, RunningTrial
 from evo.engine.shelf import PopulationShelf
 from evo.engine.studio import Studio
-from evo.nouns import CurvePoint, Event, Outcome, Proposal, Purpose, Standing, Task, Trial
+from evo.nouns import (
+    CurvePoint,
+    Event,
+    Outcome,
+    Proposal,
+    Purpose,
+    Recipe,
+    Standing,
+    Task,
+    Trial,
+)
 from evo.population.population import Population
 from evo.search.search import Search
 from evo.text import clean_text
@@ -76,6 +86,37 @@ class Counts:
         self.refused += proposal.outcome is not Outcome.ACCEPTED
 
 
+@dataclass(slots=True)
+class Limits:
+    """What ends this session, and how many trials run at a time; people may change both."""
+
+    trials: int | None
+    """Finished ones, since this engine started; None means no limit."""
+    hours: float | None
+    """Since this engine started; None means no limit."""
+    slots: int
+
+
+@dataclass(slots=True)
+class Occupation:
+    """How much of the slots' time was used."""
+
+    at: float
+    used_seconds: float = 0.0
+    all_seconds: float = 0.0
+
+    def note(self, now: float, running: int, slots: int) -> None:
+        """Counts the time since the last note as it is now; a clock that was set back as none."""
+        passed = max(now - self.at, 0.0)
+        self.at = now
+        self.used_seconds += passed * min(running, slots)
+        self.all_seconds += passed * slots
+
+    @property
+    def share(self) -> float | None:
+        return self.used_seconds / self.all_seconds if self.all_seconds else None
+
+
 class Bulletin:
     """Writes the heartbeat and the log of events.
 
@@ -83,6 +124,7 @@ class Bulletin:
         rooms: The engine's stores.
         counts: Kept by the engine.
         running: Trials that run, by id; kept by the engine.
+        limits: Kept by the engine.
         clock: Unix seconds.
     """
 
@@ -91,10 +133,13 @@ class Bulletin:
         rooms: Rooms,
         counts: Counts,
         running: Mapping[int, Running],
+        limits: Limits,
         clock: Callable[[], float],
     ) -> None:
         self._rooms, self._counts, self._running, self._clock = rooms, counts, running, clock
+        self._limits = limits
         self._began = clock()
+        self._occupation = Occupation(self._began)
         self._process = heartbeat.this_process()
         self.phase = Phase.STARTING
         self.message = ""
@@ -131,6 +176,7 @@ class Bulletin:
         Raises:
             OSError: It can't be written.
         """
+        self._occupation.note(self._clock(), len(self._running), self._limits.slots)
         write = heartbeat.write_last if self.phase.over else heartbeat.write
         write(self._rooms.folder, self._heartbeat(self._clock(), queued))
 
@@ -148,11 +194,13 @@ class Bulletin:
             metric=rooms.task.metric,
             trials_finished=counts.finished,
             trials_scored=counts.scored,
-            trials_wanted=rooms.settings.trials,
+            trials_wanted=self._limits.trials,
             proposals=counts.next_brief,
             refused=counts.refused,
             kept=len(rooms.search.living()),
             queued=queued,
+            slots=self._limits.slots,
+            busy=self._occupation.share,
             baseline=self._score(0) if champion is not None else None,
             best=self._score(champion),
             champion=champion,
@@ -171,7 +219,7 @@ class Bulletin:
 
     def _show(self, running: Running) -> RunningTrial:
         point, trial = running.point, running.trial
-        elapsed = point.elapsed_seconds if point else 0.0
+        elapsed = point.elapsed_seconds if point else self._since_start(trial)
         return RunningTrial(
             trial=trial.id,
             variant=trial.variant,
@@ -181,11 +229,17 @@ class Bulletin:
             elapsed_seconds=elapsed,
         )
 
+    def _since_start(self, trial: Trial) -> float:
+        """Budget that a trial without reports has used, as far as one can see from outside."""
+        if self._rooms.task.recipe is not Recipe.COMMAND or trial.started_at is None:
+            return 0.0
+        return max((self._utc() - trial.started_at).total_seconds(), 0.0)
+
     def _seconds_left(self, now: float) -> float | None:
-        settings, done = self._rooms.settings, self._counts.finished
+        limits, done = self._limits, self._counts.finished
         spent, left = now - self._began, []
-        if settings.hours:
-            left.append(settings.hours * 3600 - spent)
-        if settings.trials is not None and done:
-            left.append(spent / done * (settings.trials - done))
+        if limits.hours:
+            left.append(limits.hours * 3600 - spent)
+        if limits.trials is not None and done:
+            left.append(spent / done * (limits.trials - done))
         return max(min(left), 0.0) if left else None

@@ -17,10 +17,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from evo.engine.bulletin import Bulletin, Counts, Rooms, Running
+from evo.engine import curves
+from evo.engine.bulletin import Bulletin, Counts, Limits, Rooms, Running
 from evo.engine.desk import Desk
 from evo.engine.heartbeat import Phase
-from evo.engine.inbox import Request
 from evo.engine.layout import BUNDLE
 from evo.engine.reception import HUMAN, Reception
 from evo.errors import EvoError
@@ -76,13 +76,16 @@ class Engine:
         self._desk = make_desk(lambda proposal, mark: self._events.put((proposal, mark)))
         self._executor = make_executor(self._events.put)
         self._slots = self._executor.free_slots
+        settings = rooms.settings
+        self._limits = Limits(settings.trials, settings.hours, self._slots)
         self._queue: deque[Trial] = deque()
         self._running: dict[int, Running] = {}
         self._asked: set[int] = set()
         self._trials_of: dict[int, int] = {}  # trials by variant, that are scored or to come
         self._counts = Counts()
-        self._bulletin = Bulletin(rooms, self._counts, self._running, clock)
-        self._reception = Reception(rooms, self._bulletin, clock, self._obey_stop)
+        self._given_up: dict[int, Measurement] = {}  # by trial: what somebody wants of its end
+        self._bulletin = Bulletin(rooms, self._counts, self._running, self._limits, clock)
+        self._reception = Reception(rooms, self._bulletin, clock, self)
         self._now_at_once = False
         self._lost_in_a_row = 0
         self._refused_in_a_row = 0
@@ -134,6 +137,8 @@ class Engine:
         elif isinstance(event, TrialProgress):
             if event.trial in self._running:
                 self._running[event.trial].point = event.point
+                with suppress(OSError):  # a picture is no reason to stop
+                    curves.append(self._rooms.folder, event.trial, event.point)
         elif isinstance(event, TrialMeasured):
             self._take_measurement(event.trial, event.measurement)
         else:
@@ -144,12 +149,12 @@ class Engine:
             self._bulletin.say("note", self._rooms.notes.get())
 
     def _is_done(self) -> bool:
-        settings, roster = self._rooms.settings, self._rooms.studio.roster
-        if self._bulletin.phase is Phase.SEARCHING:
-            if settings.trials is not None and self._counts.finished >= settings.trials:
+        limits, roster = self._limits, self._rooms.studio.roster
+        if self._bulletin.phase.open:
+            if limits.trials is not None and self._counts.finished >= limits.trials:
                 self._finish("all trials are done")
-            elif settings.hours and self._clock() - self._began > settings.hours * 3600:
-                self._finish(f"{settings.hours:g} hours are over")
+            elif limits.hours and self._clock() - self._began > limits.hours * 3600:
+                self._finish(f"{limits.hours:g} hours are over")
             elif roster is not None and roster.purse.is_spent:
                 self._finish(f"models have cost ${roster.purse.spent_usd:.4f}")
         if self._now_at_once:
@@ -247,10 +252,10 @@ class Engine:
     def _ask(self) -> None:
         if self._bulletin.phase is not Phase.SEARCHING:
             return
-        rooms, limit = self._rooms, self._rooms.settings.trials
+        rooms, limit, slots = self._rooms, self._limits.trials, self._limits.slots
         if self._refused_in_a_row >= MOST_REFUSED_IN_A_ROW and self._running:
             return  # until a trial says something new
-        ahead = self._slots * rooms.settings.proposals_ahead or self._slots - len(self._running)
+        ahead = slots * rooms.settings.proposals_ahead or slots - len(self._running)
         if limit is not None:
             ahead = min(ahead, limit - self._counts.finished - len(self._running))
         while len(self._asked) + len(self._queue) < ahead or self._can_try_idea():
@@ -392,8 +397,8 @@ class Engine:
         for variant, wanted in self._rooms.search.wanted_trials().items():
             if self._trials_of.get(variant, 0) < wanted:
                 self._queue_trial(variant, Purpose.REPLICATE)
-        limit = self._rooms.settings.trials
-        while self._queue and self._executor.free_slots:
+        limit = self._limits.trials
+        while self._queue and self._executor.free_slots and len(self._running) < self._limits.slots:
             if limit is not None and self._counts.finished + len(self._running) >= limit:
                 return
             self._start(self._queue.popleft())
@@ -404,13 +409,16 @@ class Engine:
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / "log.txt"
         log.unlink(missing_ok=True)
+        curves.begin(self._rooms.folder, trial.id)
         assert trial.started_at is not None
         self._rooms.archive.start_trial(trial.id, trial.started_at, trial.attempt)
         self._running[trial.id] = Running(trial)
         source = self._rooms.shelf.source(trial.variant)
-        self._executor.submit(trial.id, source, trial.seed, str(log))
+        deep = trial.purpose is Purpose.REPLICATE
+        self._executor.submit(trial.id, source, trial.seed, str(log), deep=deep)
 
     def _take_measurement(self, number: int, measurement: Measurement) -> None:
+        self._given_up.pop(number, None)
         rooms, running = self._rooms, self._running.pop(number, None)
         if running is None:
             return
@@ -450,6 +458,9 @@ class Engine:
             )
 
     def _take_loss(self, event: TrialLost) -> None:
+        if event.trial in self._given_up:
+            self._take_measurement(event.trial, self._given_up[event.trial])
+            return
         running = self._running.pop(event.trial, None)
         if running is None:
             return
@@ -488,13 +499,58 @@ class Engine:
             "champion", f"variant {champion} leads with {score:.4f}: {variant.title}"
         )
 
-    # People
+    # People: what the reception may have done (see `Helm`)
 
-    def _obey_stop(self, request: Request) -> None:
-        self._now_at_once = self._now_at_once or request.arguments.get("how") == "now"
-        if self._bulletin.phase is Phase.SEARCHING:
-            self._finish(f"{request.who} asked for it")
+    def stop(self, who: str, *, now: bool) -> str:
+        self._now_at_once = self._now_at_once or now
+        if self._bulletin.phase.open:
+            self._finish(f"{who} asked for it")
             self._bulletin.say("stopping", f"{len(self._running)} running trials are awaited")
+        return "stopping"
+
+    def pause(self) -> str:
+        if self._bulletin.phase is not Phase.SEARCHING:
+            return f"it is {self._bulletin.phase}"
+        self._bulletin.phase = Phase.PAUSED
+        return "paused"
+
+    def resume(self) -> str:
+        if self._bulletin.phase is not Phase.PAUSED:
+            return f"it is {self._bulletin.phase}"
+        self._bulletin.phase = Phase.SEARCHING
+        return "resumed"
+
+    def give_up(self, trial: int, measurement: Measurement) -> str:
+        waiting = next((one for one in self._queue if one.id == trial), None)
+        if waiting is not None:
+            self._queue.remove(waiting)
+            self._running[trial] = Running(waiting)
+            self._take_measurement(trial, measurement)
+            return "given up before it ran"
+        if trial not in self._running:
+            return f"trial {trial} isn't running"
+        self._given_up[trial] = measurement
+        self._executor.abort(trial)
+        return "given up"
+
+    def run_again(self, variant: int, purpose: Purpose) -> str:
+        if variant not in self._rooms.known.values():
+            return f"there is no variant {variant}"
+        self._queue_trial(variant, purpose, front=True)
+        return "queued"
+
+    def limit_trials(self, more: int | None) -> None:
+        self._limits.trials = None if more is None else self._counts.finished + more
+
+    def limit_hours(self, more: float | None) -> None:
+        spent = (self._clock() - self._began) / 3600
+        self._limits.hours = None if more is None else spent + more
+
+    def use_slots(self, count: int) -> str:
+        if not 1 <= count <= self._slots:
+            return f"this engine has {self._slots} slots: name 1 to {self._slots}"
+        self._limits.slots = count
+        return "changed"
 
     # Upkeep
 

@@ -22,6 +22,8 @@ class Phase(StrEnum):
 
     STARTING = "starting"
     SEARCHING = "searching"
+    PAUSED = "paused"
+    """No new trial is started until somebody resumes it; those that run go on."""
     FINISHING = "finishing"
     """No new trial is started; those that run are awaited."""
     STOPPED = "stopped"
@@ -30,6 +32,11 @@ class Phase(StrEnum):
     @property
     def over(self) -> bool:
         return self in (Phase.STOPPED, Phase.FAILED)
+
+    @property
+    def open(self) -> bool:
+        """Whether there is more to come than what runs already."""
+        return self in (Phase.SEARCHING, Phase.PAUSED)
 
 
 class RunningTrial(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +74,10 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     kept: int = 0
     """Variants that are among the living."""
     queued: int = 0
+    slots: int = 0
+    """Trials at a time."""
+    busy: float | None = None
+    """Share of the slots' time in which a trial ran, since this engine started."""
     baseline: float | None = None
     best: float | None = None
     """The champion's mean."""

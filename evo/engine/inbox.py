@@ -20,6 +20,28 @@ class Verb(StrEnum):
     """`how`: `finish` the running trials, or `now`."""
     ENQUEUE = "enqueue"
     """`title`, `text`: a patch, or a whole file, to be tried next."""
+    PAUSE = "pause"
+    """No new trial is started until `resume`."""
+    RESUME = "resume"
+    KILL = "kill"
+    """`trial`: given up, and no fault of its variant."""
+    PRUNE = "prune"
+    """`trial`: given up as hopeless, which counts against its variant."""
+    RETRY = "retry"
+    """`variant`: run again next, as if for the first time."""
+    REPLICATE = "replicate"
+    """`variant`: measured once more, with a fresh seed."""
+    HINT = "hint"
+    """`text`: something that the operators are told from now on."""
+    BUDGET = "budget"
+    """`trials`, `hours`: how much more from now, or `none` for no limit."""
+    SLOTS = "slots"
+    """`count`: trials at a time, at most as many as the engine started with."""
+
+    @property
+    def needs_engine(self) -> bool:
+        """Whether it means the engine that works now, and not the next one as well."""
+        return self not in (Verb.ENQUEUE, Verb.HINT, Verb.RETRY, Verb.REPLICATE)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

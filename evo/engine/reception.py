@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from evo.engine import inbox
 from evo.engine.bulletin import Bulletin, Rooms
 from evo.engine.inbox import Request, Verb
-from evo.nouns import Proposal
+from evo.nouns import Measurement, Proposal, Purpose, Status
+from evo.text import clean_text
 
 HUMAN = "human"
 """Operator of what people hand in; a proposal's subject is the request's id."""
+NO_LIMIT = "none"
+
+
+class Helm(Protocol):
+    """What an engine lets people do to it; each answers in a few words what came of it."""
+
+    def stop(self, who: str, *, now: bool) -> str:
+        """Starts no other trial, and waits for those that run unless it is to end now."""
+        ...
+
+    def pause(self) -> str: ...
+
+    def resume(self) -> str: ...
+
+    def give_up(self, trial: int, measurement: Measurement) -> str:
+        """Ends a trial that runs or waits, with this for its result."""
+        ...
+
+    def run_again(self, variant: int, purpose: Purpose) -> str:
+        """Queues one more trial of a variant, before all others."""
+        ...
+
+    def limit_trials(self, more: int | None) -> None:
+        """Ends the session after so many more trials; None takes the limit away."""
+        ...
+
+    def limit_hours(self, more: float | None) -> None:
+        """Ends the session after so many more hours; None takes the limit away."""
+        ...
+
+    def use_slots(self, count: int) -> str: ...
 
 
 class Reception:
@@ -24,32 +58,34 @@ class Reception:
         rooms: The engine's stores.
         bulletin: Where people are told.
         clock: Unix seconds.
-        stop: Called with the wish that the engine ends.
+        helm: The engine.
     """
 
     def __init__(
-        self,
-        rooms: Rooms,
-        bulletin: Bulletin,
-        clock: Callable[[], float],
-        stop: Callable[[Request], None],
+        self, rooms: Rooms, bulletin: Bulletin, clock: Callable[[], float], helm: Helm
     ) -> None:
-        self._rooms, self._bulletin, self._clock, self._stop = rooms, bulletin, clock, stop
+        self._rooms, self._bulletin, self._clock, self._helm = rooms, bulletin, clock, helm
         self._began = clock()
         self._waiting: deque[str] = deque()
         self._files: dict[str, Path] = {}
         self._answered: set[str] = set()
+        for arguments in rooms.archive.requests(Verb.HINT):
+            self._hint(arguments.get("text", ""))
 
     def take(self) -> None:
         """Does what was asked since the last time."""
+        taken = 0
         for path, request in inbox.take(self._rooms.folder):
             if request is None:
                 self._bulletin.say("request", f"{path.name} makes no sense and is dropped")
                 path.unlink(missing_ok=True)
             elif request.id not in self._files:
                 self._note(request, self._obey(request, path))
+                taken += 1
                 if request.id not in self._files:
                     path.unlink(missing_ok=True)
+        if taken:
+            self._rooms.publisher.request()  # whoever asked waits to see the answer
 
     @property
     def has_idea(self) -> bool:
@@ -68,12 +104,74 @@ class Reception:
                 path.unlink(missing_ok=True)
 
     def _obey(self, request: Request, path: Path) -> str:
+        if request.verb is Verb.ENQUEUE:
+            return self._enqueue(request, path)
+        if request.verb.needs_engine and request.at < self._began:
+            return "meant an engine that has ended"
+        try:
+            outcome = self._act(request)
+        except (KeyError, ValueError) as error:
+            outcome = f"makes no sense: {error}"
+        what = " ".join(clean_text(value) for value in request.arguments.values())
+        self._bulletin.log("request", f"{request.who}: {request.verb} {what}: {outcome}")
+        return outcome
+
+    def _act(self, request: Request) -> str:
+        """Does what is asked; what came of it.
+
+        Raises:
+            KeyError, ValueError: An argument is missing, or makes no sense.
+        """
+        helm, given = self._helm, request.arguments
+        match request.verb:
+            case Verb.STOP:
+                return helm.stop(request.who, now=given.get("how") == "now")
+            case Verb.PAUSE:
+                return helm.pause()
+            case Verb.RESUME:
+                return helm.resume()
+            case Verb.KILL:
+                cause = f"{request.who} gave it up"
+                return helm.give_up(
+                    int(given["trial"]), Measurement(Status.INFRASTRUCTURE, cause=cause)
+                )
+            case Verb.PRUNE:
+                cause = f"{request.who} pruned it"
+                return helm.give_up(int(given["trial"]), Measurement(Status.PRUNED, cause=cause))
+            case Verb.RETRY:
+                return helm.run_again(int(given["variant"]), Purpose.FIRST)
+            case Verb.REPLICATE:
+                return helm.run_again(int(given["variant"]), Purpose.REPLICATE)
+            case Verb.BUDGET:
+                return self._limit(given)
+            case Verb.SLOTS:
+                return helm.use_slots(int(given["count"]))
+            case _:
+                if not self._hint(given["text"]):
+                    raise ValueError("a hint has words")
+                return "the operators are told"
+
+    def _limit(self, given: dict[str, str]) -> str:
+        trials = None if given.get("trials", NO_LIMIT) == NO_LIMIT else int(given["trials"])
+        hours = None if given.get("hours", NO_LIMIT) == NO_LIMIT else float(given["hours"])
+        if (trials is not None and trials < 1) or (hours is not None and not 0 < hours < math.inf):
+            raise ValueError("a limit must be more than 0")
+        if not given:
+            raise ValueError("no limit is named")
+        if "trials" in given:
+            self._helm.limit_trials(trials)
+        if "hours" in given:
+            self._helm.limit_hours(hours)
+        return "changed"
+
+    def _hint(self, text: str) -> bool:
+        text = clean_text(text).strip()
+        if text:
+            self._rooms.shelf.hint(text)
+        return bool(text)
+
+    def _enqueue(self, request: Request, path: Path) -> str:
         title = request.arguments.get("title", "")
-        if request.verb is Verb.STOP:
-            if request.at < self._began:
-                return "meant an engine that has ended"
-            self._stop(request)
-            return "stopping"
         if request.id in self._answered:
             return "proposed already"
         self._rooms.shelf.submit(request.id, title, request.arguments.get("text", ""))

@@ -25,6 +25,7 @@ class PopulationShelf:
         self._population, self._founders = population, founders
         self._variants: dict[int, Variant] = {}
         self._submissions: dict[str, tuple[str, str]] = {}
+        self._hints: list[str] = []
         self._sources: OrderedDict[int, str] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -39,6 +40,17 @@ class PopulationShelf:
         """A person's patch or file, to be asked for by its name."""
         with self._lock:
             self._submissions[name] = (title, text)
+
+    def hint(self, text: str) -> None:
+        """Something that a person wants the operators to know from now on."""
+        with self._lock:
+            if text not in self._hints:
+                self._hints.append(text)
+
+    def hints(self) -> tuple[str, ...]:
+        """What people want the operators to know, oldest first."""
+        with self._lock:
+            return tuple(self._hints)
 
     def variant(self, variant_id: int) -> Variant:
         return self._variants[variant_id]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from evo.arena.corpus import Split
 from evo.nouns import CurvePoint, Measurement
 
 
@@ -45,7 +46,16 @@ class Executor(Protocol):
         """How many trials could be started now."""
         ...
 
-    def submit(self, trial: int, source: str, seed: int, log: str) -> None:
+    def submit(
+        self,
+        trial: int,
+        source: str,
+        seed: int,
+        log: str,
+        *,
+        deep: bool = False,
+        split: Split = Split.SEARCH,
+    ) -> None:
         """Starts a trial in a free slot; its events come through `on_event`, on any thread.
 
         Args:
@@ -53,6 +63,8 @@ class Executor(Protocol):
             source: The variant's text.
             seed: The trial's seed.
             log: Path of the file that keeps what it prints.
+            split: The validation split that is scored.
+            deep: Whether the referee looks harder, for a variant that may become the champion.
 
         Raises:
             ArenaError: No slot is free, or it can't be started.

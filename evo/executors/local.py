@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from evo.arena.corpus import Split
 from evo.arena.referee_process import RefereeProcess
 from evo.arena.worker import Answer, Failed, Measure, Measured, Progress, Setup
 from evo.errors import ArenaError
@@ -37,7 +38,16 @@ class LocalExecutor:
         with self._lock:
             return sum(slot.trial is None for slot in self._slots)
 
-    def submit(self, trial: int, source: str, seed: int, log: str) -> None:
+    def submit(
+        self,
+        trial: int,
+        source: str,
+        seed: int,
+        log: str,
+        *,
+        deep: bool = False,
+        split: Split = Split.SEARCH,
+    ) -> None:
         with self._lock:
             slot = next((slot for slot in self._slots if slot.trial is None), None)
             if slot is None:
@@ -53,7 +63,7 @@ class LocalExecutor:
             with self._lock:
                 # One that has ended has told so already, and would never answer again.
                 slot.referee = None if referee.ended else referee
-        referee.request(Measure(source, seed, log))
+        referee.request(Measure(source, seed, log, deep, split))
 
     def abort(self, trial: int) -> None:
         with self._lock:

@@ -11,6 +11,7 @@ from typing import Protocol
 from evo.nouns import Brief, Outcome, Proposal
 from evo.patch import FounderPatch
 from evo.population.syntax import SourceError, tree_of
+from evo.text import clean_text
 
 TITLE_WIDTH = 72
 
@@ -64,7 +65,7 @@ def settle(brief: Brief, before: str, after: str, *, title: str, rationale: str)
         subject=brief.subject,
         outcome=Outcome.ACCEPTED,
         title=title,
-        rationale=rationale,
+        rationale=clean_text(rationale),
         source=after,
     )
 
@@ -80,11 +81,11 @@ def refuse(
         subject=brief.subject,
         outcome=outcome,
         title=title,
-        cause=" ".join(cause.split()),
+        cause=" ".join(clean_text(cause).split()),
     )
 
 
 def shorten(text: str, width: int) -> str:
-    """One line of at most so many characters."""
-    line = " ".join(text.split())
+    """One line of at most so many characters, safe to show."""
+    line = " ".join(clean_text(text).split())
     return line if len(line) <= width else f"{line[: width - 3].rstrip()}..."

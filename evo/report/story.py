@@ -52,6 +52,11 @@ class Story:
     self_reported: bool
     steps: tuple[Step, ...]
     """Ancestors in the order in which they were made; the variant itself is the last."""
+    holdout: float | None = None
+    """Mean score on holdout; None if it was never a would-be champion."""
+    optimism: float | None = None
+    """By how much selection has flattered it: its gap between holdout and search, less the
+    baseline's. In the metric; None if it isn't known of both."""
 
     @property
     def variant(self) -> Step:
@@ -121,7 +126,9 @@ def tell(reader: Reader, variant: int) -> Story:
         [variant],
     ).rows
     steps = tuple(_step(row, noise, way) for row in rows)
-    return Story(str(metric), way, bool(self_reported), steps)
+    unseen = reader.query("SELECT holdout, optimism FROM optimism WHERE variant = ?", [variant])
+    holdout, optimism = unseen.rows[0] if unseen.rows else (None, None)
+    return Story(str(metric), way, bool(self_reported), steps, holdout, optimism)
 
 
 def _step(row: tuple[object, ...], noise: float | None, way: Direction) -> Step:

@@ -19,7 +19,8 @@ def print_summary(archive: Path, console: Console) -> None:
     with Reader.open(archive) as reader:
         counts = reader.query(
             "SELECT count(*), count(*) FILTER (status = 'scored'), count(DISTINCT variant), "
-            "(SELECT count(*) FROM variants WHERE operator = 'crossover') "
+            "(SELECT count(*) FROM variants WHERE operator = 'crossover'), "
+            "count(*) FILTER (sandbox = 'open') "
             "FROM trials WHERE status NOT IN ('queued', 'running')"
         ).rows[0]
         console.print(
@@ -27,6 +28,8 @@ def print_summary(archive: Path, console: Console) -> None:
             f"({counts[3]} crossovers)",
             highlight=False,
         )
+        if counts[4]:
+            console.print(f"{counts[4]} of them ran without a sandbox", highlight=False)
         try:
             story = tell(reader, resolve(reader, "best"))
         except ArchiveError as error:
@@ -63,6 +66,15 @@ def print_best(story: Story, console: Console) -> None:
     share = f" ({gain / abs(baseline.score.mean):.1%})" if baseline.score else ""
     error = f" ± {story.gain_error:.4f}" if story.gain_error is not None else ""
     console.print(f"gain      {gain:.4f}{error}{share}", style="bold", highlight=False)
+    if story.holdout is not None:
+        flattery = ""
+        if story.optimism is not None:
+            flattery = f", where selection flattered it by {story.optimism:+.4f}"
+        console.print(
+            f"holdout   {story.metric} {story.holdout:.4f}, on text that no trial was chosen "
+            f"by{flattery}",
+            highlight=False,
+        )
     if story.self_reported:
         console.print("          self-reported: the number is the script's own", style="yellow")
     console.print("\nwhat brought it", style="bold")

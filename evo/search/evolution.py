@@ -1,50 +1,34 @@
-"""Steady-state evolution: the default strategy.
+"""Evolution on estimates: the default strategy.
 
-Baseline first, then a draw of founders, then breeding: parents by tournament among the living,
-whose number is bounded. A challenger must hold its lead over trials with fresh seeds before it is
-called champion, and the champion is measured as often as whoever challenges it.
+Nothing is decided on a number, but on what is believed of a variant after all trials of it and of
+its relatives (see `estimates`). Parents are drawn by Thompson sampling: each by the probability
+that it is the best (Thompson 1933). A trial goes where it is worth most: to a new variant, or to
+one more of a challenger or the champion (the knowledge gradient; Frazier, Powell, Dayanik 2008). A
+challenger is promoted when it is better with enough probability, was measured with fresh seeds, and
+is better on holdout too.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
-from evo.nouns import Brief, Direction, Estimate, Proposal, Standing, Trial, Variant
-from evo.search.bandit import Arm, Bandit
-from evo.search.ledger import Ledger
-from evo.search.openings import Openings
-from evo.search.selection import Candidate, survivors, tournament
+from scipy.special import ndtr
 
-TOURNAMENT_SIZE = 3
-SHARES = {"crossover": 4, "founder": 4, "tune": 3, "ablate": 1}
-"""How often each operator is asked, in parts, while there is something for it to do."""
-DRAWS = 12
-"""Attempts to find parents that an operator hasn't had yet."""
-LEAD = 1.0
-"""Standard errors of the difference by which a challenger must lead, when noise is known: about
-0.84 that it is truly better, if it stood alone."""
+from evo.nouns import Estimate, Proposal, Standing, Trial, Variant
+from evo.search.beliefs import Beliefs
+from evo.search.breeding import DRAWS, Breeding, Plan
+from evo.search.selection import Candidate, survivors
+
+MOST_REPLICATES = 8
+"""Of one variant."""
+DOUBTFUL = 1.0
+"""Standard deviations by which a diff must be believed to help, or it is worth taking out."""
+EQUAL = 0.25
+"""Standard deviations of a trial within which two means are equal, and the simpler is better."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a strategy has to work with."""
-
-    direction: Direction
-    founders: Sequence[str]
-    """Names of the gene pool."""
-    first_founders: int
-    """How many of them are drawn into generation zero."""
-    population_size: int
-    confirmations: int
-    """Trials that both sides of a promotion need."""
-    arms: Mapping[Arm, float] = field(default_factory=dict)
-    """What language models can be asked for, and how often at first, in parts as in `SHARES`."""
-
-
-class Evolution:
+class Evolution(Breeding):
     """The population strategy.
 
     Args:
@@ -52,224 +36,172 @@ class Evolution:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._ledger, self._openings = Ledger(plan.direction), Openings()
-        offline = {Arm(name): share for name, share in SHARES.items()}
-        self._bandit = Bandit(plan.direction, {**offline, **plan.arms})
-        self._living: list[int] = []
-        self._champion: int | None = None
-
-    @property
-    def champion(self) -> int | None:
-        return self._champion
-
-    def living(self) -> tuple[int, ...]:
-        return tuple(self._living)
+        super().__init__(plan)
+        self._beliefs = Beliefs(plan.direction)
+        self._wanted: dict[int, int] | None = None
 
     def estimate(self, variant: int) -> Estimate | None:
-        return self._ledger.estimate(variant)
-
-    def ask(self, brief: int, chance: random.Random) -> Brief | None:
-        asked = self._choose(chance)
-        if asked is None:
+        trials = len(self._ledger[variant].losses)
+        if not trials:
             return None
-        arm, parents, subject = asked
-        self._ledger.asked(brief, arm.operator, parents, subject)
-        self._openings.asked(arm.operator, subject)
-        seed = chance.getrandbits(31)
-        return Brief(brief, arm.operator, parents, subject, seed, arm.role, arm.model)
+        return Estimate(self._beliefs.of.mean(variant), self._beliefs.of.std(variant), trials)
 
     def tell(self, record: Proposal | Variant | Trial) -> Standing:
-        self._openings.tell(record)
-        self._bandit.tell(record)
-        if isinstance(record, Proposal):
-            self._ledger.add_proposal(record)
-            return Standing.IGNORED
+        self._wanted = None
         if isinstance(record, Variant):
-            self._ledger.add_variant(record)
-            return Standing.IGNORED
-        entry = self._ledger.add_trial(record)
-        if not entry.losses:
-            return Standing.IGNORED
-        before = self._champion
-        self._rank()
-        self._promote()
-        if self._champion == record.variant and before != record.variant:
-            return Standing.CHAMPION
-        return Standing.JOINED if record.variant in self._living else Standing.IGNORED
+            self._beliefs.add_variant(record)
+        elif isinstance(record, Trial):
+            self._beliefs.add_trial(record)
+        return super().tell(record)
 
     def wanted_trials(self) -> dict[int, int]:
-        challenger = self._challenger()
-        if challenger is None or self._champion is None:
-            return {}
-        needed = self._plan.confirmations
-        return {
-            variant: needed
-            for variant in (challenger, self._champion)
-            if len(self._ledger[variant].losses) < needed
-        }
+        if self._wanted is None:
+            self._wanted = self._replicates()
+        return self._wanted
 
-    # What to ask
+    # Whom to build on
 
-    def _choose(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
-        ledger, plan = self._ledger, self._plan
-        if not ledger.has_begun("baseline"):
-            return Arm("baseline"), (), ""
-        if 0 not in ledger:
-            return None
-        drawn = ledger.subjects("founder")
-        undrawn = [name for name in plan.founders if name not in drawn]
-        if undrawn and len(drawn) < plan.first_founders:
-            return Arm("founder"), (0,), chance.choice(undrawn)
-        if not self._living:
-            return self._begin(chance)
-        return self._breed(chance)
-
-    def _breed(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
-        makers = {
-            "crossover": self._cross,
-            "tune": self._tune,
-            "founder": self._graft,
-            "ablate": self._ablate,
-            "mutate": self._tune,
-            "simplify": self._tune,
-            "agent": self._tune,
-            "cross": self._reconcile,
-            "repair": self._mend,
-        }
-        shares = self._shares()
-        while shares:
-            [arm] = chance.choices(list(shares), list(shares.values()))
-            found = makers[arm.operator](chance)
-            if found is not None:
-                return arm, *found
-            shares = {one: left for one, left in shares.items() if one.operator != arm.operator}
-        return None
-
-    def _begin(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
-        """Models take long to answer: they begin with the baseline before it has a score."""
-        arms = {arm: share for arm, share in self._plan.arms.items() if arm.operator == "mutate"}
-        if not arms:
-            return None
-        [arm] = chance.choices(list(arms), list(arms.values()))
-        return arm, (0,), ""
-
-    def _shares(self) -> Mapping[Arm, float]:
-        """How often each arm is asked: as it was laid down, until models come into it."""
-        if not self._plan.arms:
-            return {Arm(name): share for name, share in SHARES.items()}
-        return self._bandit.shares()
-
-    def _reconcile(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
-        """A pair that git couldn't merge, the newest that wasn't given to a model yet."""
-        for pair in reversed(self._openings.conflicts()):
-            if not self._ledger.tried("cross", pair):
-                return pair, ""
-        return None
-
-    def _mend(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
-        """The newest proposal that broke by what looks like a slip."""
-        for proposal, parents in reversed(self._openings.failures()):
-            return parents, str(proposal)
-        return None
-
-    def _tune(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
-        # The brief's seed makes it another question each time, so it may be asked again.
-        return (self._parent(chance),), ""
+    def _parent(self, chance: random.Random) -> int:
+        of = self._beliefs.of
+        drawn = [(chance.gauss(of.mean(one), of.std(one)), one) for one in self._living]
+        return min(drawn)[1]
 
     def _cross(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
+        """A drawn parent with whomever it makes the best child, by the diffs of both."""
+        effects, beliefs = self._beliefs.of.effects(), self._beliefs
         for _ in range(DRAWS):
-            ours, theirs = self._parent(chance), self._parent(chance)
-            # The child of a variant and its own ancestor would be that variant.
-            related = theirs in self._ledger.ancestors(ours) or ours in self._ledger.ancestors(
-                theirs
-            )
-            tried = self._ledger.tried("crossover", (ours, theirs)) or self._ledger.tried(
-                "crossover", (theirs, ours)
-            )
-            if ours != theirs and not related and not tried:
-                return (ours, theirs), ""
+            ours = self._parent(chance)
+            mates = [one for one in self._living if self._can_cross(ours, one)]
+            if not mates:
+                continue
+            brought = {
+                mate: sum(effects[name] for name in beliefs.carried(mate) - beliefs.carried(ours))
+                for mate in mates
+            }
+            mate = min(mates, key=lambda one: (brought[one], one))
+            if brought[mate] < 0:
+                return (ours, mate), ""
         return None
 
     def _graft(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
-        for _ in range(DRAWS):
-            parent, name = self._parent(chance), chance.choice([*self._plan.founders, ""])
-            carried = {
-                self._ledger[variant].variant.subject
-                for variant in self._ledger.ancestors(parent) | {parent}
-            }
-            if name and name not in carried and not self._ledger.tried("founder", (parent,), name):
-                return (parent,), name
-        return None
+        """A drawn parent with the founder that a draw from what is believed calls the best."""
+        parent, of = self._parent(chance), self._beliefs.of
+        unknown = (of.mean_effect(), of.variances.effect)
+        drawn = []
+        for name in self._plan.founders:
+            diff = f"founder {name}"
+            if diff not in self._beliefs.carried(parent) and not self._ledger.tried(
+                "founder", (parent,), name
+            ):
+                mean, std = of.effect(diff) if of.knows(diff) else unknown
+                drawn.append((chance.gauss(mean, std), name))
+        worth, name = min(drawn, default=(0.0, ""))
+        return ((parent,), name) if worth < 0 else None
 
     def _ablate(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
-        for _ in range(DRAWS):
-            parent = self._parent(chance)
-            # Merges have no diff of their own, and without its own diff it would be its parent.
-            carried = [
-                variant
-                for variant in sorted(self._ledger.ancestors(parent))
-                if len(self._ledger[variant].variant.parents) == 1
-            ]
-            if not carried:
-                continue
-            subject = str(chance.choice(carried))
-            if not self._ledger.tried("ablate", (parent,), subject):
-                return (parent,), subject
-        return None
-
-    def _parent(self, chance: random.Random) -> int:
-        return tournament(self._candidates(self._living), TOURNAMENT_SIZE, chance).variant
-
-    # What became of it
-
-    def _candidates(self, variants: Sequence[int]) -> list[Candidate]:
-        """Losses are rounded to the noise of a mean, so that among equals the simpler one wins."""
-        noise = self._ledger.noise()
+        """A drawn parent without the diff that is believed to help it least, if it may hurt."""
+        effects, parent = self._beliefs.of.effects(), self._parent(chance)
         found = []
-        for variant in variants:
-            entry = self._ledger[variant]
-            loss = entry.mean
-            if noise:
-                loss = round(loss / noise) * noise
-            found.append(Candidate(variant, loss, entry.variant.lines))
-        return found
+        for variant in sorted(self._ledger.ancestors(parent) | {parent}):
+            name = self._beliefs.own(variant)
+            if name in self._beliefs.carried(parent) and variant != parent:
+                tried = self._ledger.tried("ablate", (parent,), str(variant))
+                if not tried and effects[name] > -DOUBTFUL * self._beliefs.of.effect(name)[1]:
+                    found.append((-effects[name], variant))
+        return ((parent,), str(min(found)[1])) if found else None
 
     def _rank(self) -> None:
-        everyone = [entry.variant.id for entry in self._ledger.scored()]
-        best = survivors(self._candidates(everyone), self._plan.population_size)
+        step = EQUAL * self._beliefs.of.variances.noise
+        everyone = [
+            Candidate(
+                entry.variant.id,
+                round(self._beliefs.of.mean(entry.variant.id) / step) * step,
+                entry.variant.lines,
+            )
+            for entry in self._ledger.scored()
+        ]
+        best = survivors(everyone, self._plan.population_size)
         self._living = [candidate.variant for candidate in best]
 
-    def _challenger(self) -> int | None:
-        """The best of those whose mean beats the champion's and who lead, or may still do so."""
-        if self._champion is None:
-            return None
-        champion = self._ledger[self._champion].mean
-        ranked = sorted(self._ledger.scored(), key=lambda one: (one.mean, one.variant.lines))
-        for entry in ranked:
-            if entry.mean >= champion:
-                return None
-            confirmed = len(entry.losses) >= self._plan.confirmations
-            if not confirmed or self._leads(entry.variant.id):
-                return entry.variant.id
-        return None
-
-    def _leads(self, variant: int) -> bool:
-        assert self._champion is not None
-        challenger, champion = self._ledger[variant], self._ledger[self._champion]
-        noise = self._ledger.noise() or 0.0
-        error = noise * math.sqrt(1 / len(challenger.losses) + 1 / len(champion.losses))
-        return champion.mean - challenger.mean > LEAD * error
+    # Who is champion
 
     def _promote(self) -> None:
-        if self._champion is None:
-            # The baseline is the first champion, whoever else has finished before it.
-            if 0 in self._ledger and self._ledger[0].losses:
-                self._champion = 0
+        if self._crown_the_baseline():
             return
-        challenger, needed = self._challenger(), self._plan.confirmations
-        if challenger is None or not self._leads(challenger):
-            return
-        sides = (challenger, self._champion)
-        if all(len(self._ledger[variant].losses) >= needed for variant in sides):
+        challenger = self._challenger()
+        if challenger is not None and self._is_proven(challenger):
             self._champion = challenger
+
+    def _challenger(self) -> int | None:
+        """Whoever is most probably better than the champion, of those who might be promoted."""
+        if self._champion is None:
+            return None
+        chances = [
+            (self._beliefs.of.better(one, self._champion), -one)
+            for one in self._living
+            if one != self._champion and (self._holds_out(one) or not self._is_confirmed(one))
+        ]
+        chance, one = max(chances, default=(0.0, 0))
+        return -one if chance > 0.5 else None
+
+    def _is_proven(self, variant: int) -> bool:
+        assert self._champion is not None
+        return (
+            self._is_confirmed(variant)
+            and self._is_confirmed(self._champion)
+            and self._beliefs.of.better(variant, self._champion) >= self._plan.confidence
+            and self._holds_out(variant)
+        )
+
+    def _is_confirmed(self, variant: int) -> bool:
+        return len(self._ledger[variant].losses) >= self._plan.confirmations
+
+    def _holds_out(self, variant: int) -> bool:
+        """Whether it is better on holdout too, where both were measured there: the search split
+        has been looked at by every selection so far, and flatters whoever was selected."""
+        assert self._champion is not None
+        challenger = self._ledger[variant].holdout_mean
+        champion = self._ledger[self._champion].holdout_mean
+        return challenger is None or champion is None or challenger < champion
+
+    # What a trial is worth
+
+    def _replicates(self) -> dict[int, int]:
+        challenger, champion = self._challenger(), self._champion
+        if challenger is None or champion is None:
+            return {}
+        counts = {one: len(self._ledger[one].losses) for one in (challenger, champion)}
+        if self._beliefs.of.better(challenger, champion) >= self._plan.confidence:
+            needed = self._plan.confirmations
+            return {one: needed for one, count in counts.items() if count < needed}
+        worth, one = max((self._worth_of(one, challenger), one) for one in counts)
+        if counts[one] >= MOST_REPLICATES or worth <= self._worth_of_a_new_one():
+            return {}
+        return {one: counts[one] + 1}
+
+    def _worth_of(self, variant: int, challenger: int) -> float:
+        """What one more trial of a variant is expected to better the choice between the two by."""
+        assert self._champion is not None
+        of = self._beliefs.of
+        other = self._champion if variant == challenger else challenger
+        gap, std = of.difference(challenger, self._champion)
+        _, apart = of.difference(variant, other)
+        own, theirs = of.std(variant), of.std(other)
+        covariance = (own**2 + theirs**2 - apart**2) / 2
+        moved = (own**2 - covariance) / math.hypot(own, of.variances.noise)
+        return _expected_gain(-abs(gap), abs(moved)) if std > 0 else 0.0
+
+    def _worth_of_a_new_one(self) -> float:
+        """What the first trial of a child of the champion is expected to better it by."""
+        v = self._beliefs.of.variances
+        spread = v.effect**2 + v.interaction**2
+        moved = spread / math.sqrt(spread + v.noise**2) if spread else 0.0
+        return _expected_gain(-self._beliefs.of.mean_effect(), moved)
+
+
+def _expected_gain(mean: float, std: float) -> float:
+    """E max(0, X) for a normal X: what is gained by taking it only if it turns out positive."""
+    if std <= 0:
+        return max(0.0, mean)
+    z = mean / std
+    return mean * float(ndtr(z)) + std * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)

@@ -16,12 +16,20 @@ class Entry:
     variant: Variant
     losses: list[float] = field(default_factory=list)
     """Scores as numbers of which less is better, in the order in which they came."""
+    holdout_losses: list[float] = field(default_factory=list)
+    """The same of the holdout split, of the trials that were scored on it."""
     failures: int = 0
     """Trials that ended without a score through a fault of the variant."""
 
     @property
     def mean(self) -> float:
         return sum(self.losses) / len(self.losses)
+
+    @property
+    def holdout_mean(self) -> float | None:
+        """None without a trial that was scored on holdout."""
+        known = self.holdout_losses
+        return sum(known) / len(known) if known else None
 
 
 class Ledger:
@@ -59,6 +67,8 @@ class Ledger:
         assert trial.measurement is not None, "only finished trials are told"
         if trial.measurement.score is not None:
             entry.losses.append(self._direction.loss(trial.measurement.score))
+            if trial.measurement.holdout_score is not None:
+                entry.holdout_losses.append(self._direction.loss(trial.measurement.holdout_score))
         elif trial.measurement.status is not Status.INFRASTRUCTURE:
             entry.failures += 1
         return entry

@@ -18,6 +18,7 @@ from evo.nouns import (
     Status,
     Trial,
     Variant,
+    Verdict,
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901)
@@ -51,11 +52,16 @@ resources = st.builds(
         for name in Resources.__slots__
     },
 )
-points = st.builds(CurvePoint, numbers, st.integers(0, 2**31 - 1), numbers)
+points = st.builds(CurvePoint, numbers, st.integers(0, 2**32 - 1), numbers)
 
 
 def _ordered(found: list[CurvePoint]) -> tuple[CurvePoint, ...]:
     return tuple(sorted(found, key=lambda point: (point.elapsed_seconds, point.step, point.loss)))
+
+
+verdicts = st.builds(
+    Verdict, st.booleans(), texts, numbers, numbers, numbers, numbers, numbers, counts
+)
 
 
 @st.composite
@@ -70,6 +76,9 @@ def measurements(draw: st.DrawFn) -> Measurement:
         device="cpu",
         split="search",
         data_sha=draw(texts),
+        verdict=draw(st.none() | verdicts),
+        holdout_score=draw(st.none() | numbers),
+        sandbox=draw(st.sampled_from(["bubblewrap", "open", ""])),
     )
 
 

@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo.archive.archive import SCHEMA_VERSION, Archive
+from evo.archive.archive import Archive
+from evo.archive.schema import VERSION, Schema, shipped
 from evo.errors import ArchiveError, RunHeldError
 from evo.nouns import (
+    CurvePoint,
     Estimate,
     Event,
     Measurement,
@@ -25,6 +27,7 @@ from evo.nouns import (
     Proposal,
     Purpose,
     Standing,
+    Status,
     Trial,
     Variant,
 )
@@ -159,9 +162,85 @@ except RunHeldError as error:
 def test_a_newer_schema_is_refused_with_what_to_do(archive: Archive) -> None:
     archive.close()
     with duckdb.connect(str(archive.path)) as connection:
-        connection.execute("UPDATE meta SET schema_version = ?", [SCHEMA_VERSION + 1])
+        connection.execute("UPDATE meta SET schema_version = ?", [VERSION + 1])
     with pytest.raises(ArchiveError, match="update evo"):
         Archive.open(archive.path)
+
+
+OLDER = Schema(1, "CREATE TABLE meta (schema_version INTEGER); CREATE TABLE runs (name TEXT)")
+
+
+def test_an_older_file_is_brought_on_step_by_step_with_what_it_held(tmp_path: Path) -> None:
+    path = tmp_path / "run.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        OLDER.bring(connection, path)
+        connection.execute("INSERT INTO runs VALUES ('main')")
+        newer = Schema(
+            3,
+            "",
+            {
+                1: "ALTER TABLE runs ADD COLUMN seed INTEGER DEFAULT 7",
+                2: "UPDATE runs SET seed = seed + 1",
+            },
+        )
+        newer.bring(connection, path)
+        assert connection.execute("FROM runs").fetchall() == [("main", 8)]
+        assert connection.execute("FROM meta").fetchall() == [(3,)]
+
+
+@pytest.mark.parametrize("migrations", [{}, {1: "ALTER TABLE runs ADD COLUMN x INTEGER; nonsense"}])
+def test_a_file_that_can_not_be_brought_on_stays_as_it_was(
+    tmp_path: Path, migrations: dict[int, str]
+) -> None:
+    path = tmp_path / "run.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        OLDER.bring(connection, path)
+        with pytest.raises(ArchiveError, match="from schema version 1 to 2"):
+            Schema(2, "", migrations).bring(connection, path)
+        assert connection.execute("FROM meta").fetchall() == [(1,)]
+        assert connection.execute("FROM runs").description is not None
+        assert [column[0] for column in connection.execute("FROM runs").description] == ["name"]
+
+
+def test_every_older_version_has_a_way_on() -> None:
+    assert set(shipped().migrations) == set(range(1, VERSION))
+
+
+def test_an_older_duckdb_can_read_what_is_written(archive: Archive) -> None:
+    archive.record_proposal(proposal(0), variant(0), NOW)
+    archive.checkpoint()
+    archive.close()
+    # The storage version stands after the checksum and the four letters DUCK. DuckDB 1.2 reads
+    # from 64 to 65, and 1.4 to 67.
+    header = archive.path.read_bytes()[:20]
+    assert header[8:12] == b"DUCK"
+    assert 64 <= int.from_bytes(header[12:20], "little") <= 65
+    assert archive.path.stat().st_size < 500_000
+
+
+HOSTILE = "a\0b\ud800c"
+
+
+def test_text_that_no_store_can_hold_is_replaced_and_nothing_is_lost(archive: Archive) -> None:
+    archive.record_proposal(proposal(0, Outcome.MALFORMED, title=HOSTILE, cause=HOSTILE), None, NOW)
+    archive.record_proposal(proposal(1), variant(0, proposal=1, rationale=HOSTILE), NOW)
+    archive.record_event(Event(NOW, "note", HOSTILE))
+    archive.record_program(Program(HOSTILE, "ab"), NOW)
+    measured = replace(trial(0, 0, None), measurement=Measurement(Status.CRASHED, cause=HOSTILE))
+    record(archive, measured)
+    [refused, _, ended] = list(archive.history())
+    assert isinstance(refused, Proposal) and isinstance(ended, Trial)
+    assert refused.title == refused.cause == "a\ufffdb?c"
+    assert ended.measurement is not None and ended.measurement.cause == "a\ufffdb?c"
+
+
+def test_a_step_of_any_size_that_a_trainee_can_report_is_kept(archive: Archive) -> None:
+    archive.record_proposal(proposal(0), variant(0), NOW)
+    measurement = Measurement(Status.SCORED, 1.0, curve=(CurvePoint(1.0, 2**32 - 1, 2.0),))
+    record(archive, replace(trial(0, 0, 1.0), measurement=measurement))
+    [_, ended] = list(archive.history())
+    assert isinstance(ended, Trial)
+    assert ended.measurement is not None and ended.measurement.curve == measurement.curve
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:

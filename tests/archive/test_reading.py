@@ -6,11 +6,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from evo.archive.archive import SCHEMA_VERSION, Archive
+from evo.archive.archive import Archive
 from evo.archive.publication import publish
 from evo.archive.reading import Reader
+from evo.archive.schema import VERSION
 from evo.errors import ArchiveError
-from evo.nouns import Estimate, Outcome, Purpose, Recipe, Standing
+from evo.nouns import Estimate, Measurement, Outcome, Purpose, Recipe, Standing, Status
+from evo.report.story import tell
 from tests.archive.records import NOW, RUN, proposal, trial, variant
 from tests.archive.test_archive import record
 
@@ -36,7 +38,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record(archive, trial(5, 3, 1.6, Purpose.REPLICATE), Standing.CHAMPION)
     archive.record_champion(0, Estimate(2.0, 0.1, 1), NOW)
     archive.record_champion(3, Estimate(1.65, 0.05, 2), NOW)
-    publish(archive, folder / "archive.duckdb", folder / "beside")
+    publish(archive, folder / "archive.duckdb")
     archive.close()
     return folder / "archive.duckdb"
 
@@ -83,7 +85,7 @@ def test_a_self_reported_score_is_never_called_bits_per_byte(tmp_path: Path) -> 
     archive = Archive.open(tmp_path / "run.duckdb")
     archive.begin_run(replace(RUN, recipe=Recipe.COMMAND))
     record(archive, trial(0, 0, 1.0))
-    publish(archive, tmp_path / "a.duckdb", tmp_path / "b")
+    publish(archive, tmp_path / "a.duckdb")
     archive.close()
     with Reader.open(tmp_path / "a.duckdb") as reader:
         assert reader.query("SELECT score, val_bpb, self_reported FROM trials").rows == (
@@ -150,6 +152,27 @@ def test_an_archive_that_cannot_be_read_is_one_clear_line(tmp_path: Path, publis
     newer = tmp_path / "newer.duckdb"
     newer.write_bytes(published.read_bytes())
     with duckdb.connect(str(newer)) as connection:
-        connection.execute("UPDATE meta SET schema_version = ?", [SCHEMA_VERSION + 1])
+        connection.execute("UPDATE meta SET schema_version = ?", [VERSION + 1])
     with pytest.raises(ArchiveError, match="update evo"):
         Reader.open(newer)
+
+
+def test_optimism_is_what_a_champion_loses_on_holdout_beyond_the_baseline(tmp_path: Path) -> None:
+    archive = Archive.open(tmp_path / "run.duckdb")
+    archive.begin_run(RUN)
+    scores = {0: (2.0, 2.3), 1: (1.5, 1.9)}
+    for number, (search, holdout) in scores.items():
+        archive.record_proposal(proposal(number), variant(number), NOW)
+        measured = Measurement(Status.SCORED, search, holdout_score=holdout)
+        record(archive, replace(trial(number, number, search), measurement=measured))
+        archive.record_champion(number, Estimate(search, 0.1, 1), NOW)
+    publish(archive, tmp_path / "a.duckdb")
+    archive.close()
+    with Reader.open(tmp_path / "a.duckdb") as reader:
+        found = reader.query("SELECT variant, gap, optimism FROM optimism").rows
+        story = tell(reader, 1)
+    assert [row[0] for row in found] == [0, 1]
+    assert [row[1] for row in found] == pytest.approx([0.3, 0.4])
+    assert [row[2] for row in found] == pytest.approx([0.0, 0.1])
+    assert story.holdout == 1.9
+    assert story.optimism == pytest.approx(0.1)

@@ -9,12 +9,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from evo.archive.archive import SCHEMA_VERSION, Archive
+from evo.archive.archive import Archive
 from evo.nouns import Call, CallOutcome, Outcome, Program, Standing
 from tests.archive.records import NOW, RUN, proposal, trial, variant
-
-FIRST_SCHEMA = Path(__file__).parent.parent / "fixtures" / "schema_1.sql"
-"""As it was at version 1."""
 
 
 def call(proposal: int, model: str = "one", outcome: CallOutcome = CallOutcome.ANSWERED) -> Call:
@@ -107,24 +104,3 @@ def test_roles_and_programs_have_theirs(
     assert row[0] == name
     assert (found["proposals"], found["accepted"], found["better"]) == (3, 2, 1)
     assert (found["cost_usd"], found["mean_gain"]) == (1.0, 0.0)
-
-
-def test_an_archive_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
-    path = tmp_path / "run.duckdb"
-    with duckdb.connect(str(path)) as old:
-        old.execute(FIRST_SCHEMA.read_text())
-        old.execute("INSERT INTO meta VALUES (1)")
-        old.execute(
-            "INSERT INTO proposals (id, operator, parents, subject, outcome, title, rationale, "
-            "cause, role, model, program_sha, seconds, made_at) VALUES "
-            "(0, 'tune', [], '', 'accepted', 'proposal 0', '', '', '', '', '', 0, now()::TIMESTAMP)"
-        )
-    archive = Archive.open(path)
-    assert list(archive.history()) == [proposal(0)]
-    archive.record_proposal(proposal(1, cost_usd=0.5), None, NOW)
-    archive.record_call(call(1))
-    assert list(archive.history())[1] == proposal(1, cost_usd=0.5)
-    archive.close()
-    with duckdb.connect(str(path)) as now:
-        assert now.execute("SELECT schema_version FROM meta").fetchall() == [(SCHEMA_VERSION,)]
-        assert now.execute("SELECT calls FROM model_yield").fetchall() == [(1,)]

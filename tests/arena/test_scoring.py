@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evo.arena.corpus import Corpus, Split
-from evo.arena.scoring import batches_of, bits_per_byte, rows_of
+from evo.arena.scoring import bits_per_byte, rows_of
 
 
 def test_a_uniform_guess_over_bytes_costs_eight_bits_each() -> None:
@@ -33,9 +33,3 @@ def test_every_target_is_scored_once_and_rows_overlap_by_one(
     assert rows[:, 1:].size <= most_tokens
     assert (rows[:, 1:].reshape(-1) == tokens[1 : rows[:, 1:].size + 1]).all()
     assert (rows[1:, 0] == rows[:-1, -1]).all()
-
-
-def test_batches_hold_every_row_once(corpus: Corpus) -> None:
-    rows = rows_of(corpus, Split.SEARCH, 64, 2000)
-    assert (np.concatenate(list(batches_of(rows, 7))) == rows).all()
-    assert {len(batch) for batch in batches_of(rows, 7)} <= {7, len(rows) % 7}

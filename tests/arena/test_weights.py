@@ -21,7 +21,10 @@ class Tied(nn.Module):  # type: ignore[misc]
 
 
 def packed(model: nn.Module) -> bytes:
-    return b"".join(bytes(part) for part in pack(model))
+    size, parts = pack(model)
+    made = b"".join(bytes(part) for part in parts)
+    assert len(made) == size
+    return made
 
 
 def test_weights_survive_the_way_and_tied_ones_stay_tied() -> None:

@@ -83,7 +83,7 @@ def test_garbage_is_refused_or_waited_for_but_never_crashes_the_reader(garbage: 
     reading, writing = os.pipe()
     os.write(writing, garbage)
     os.close(writing)
-    reader = FrameReader(reading, {Kind.REPORT: 12, Kind.DONE: 0, Kind.NLL: 50})
+    reader = FrameReader(reading, {Kind.REPORT: 12, Kind.DONE: 0, Kind.ANSWER: 50})
     try:
         while True:
             frame = reader.poll(0.0)

@@ -37,7 +37,7 @@ def champion(project: Path) -> int:
 @pytest.mark.parametrize(
     "command",
     ["", "init", "run", "status", "stop", "best", "show", "diff", "checkout", "log", "lineage",
-     "sql", "data", "data prepare", "eval", "enqueue", "founders", "founders check"],
+     "sql", "data", "data prepare", "eval", "enqueue", "founders", "founders check", "doctor"],
 )  # fmt: skip
 def test_each_command_explains_itself(command: str, tmp_path: Path) -> None:
     said = evo(tmp_path, *command.split(), "--help").stdout

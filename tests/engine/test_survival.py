@@ -6,10 +6,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import duckdb
 import psutil
 
 from evo.archive.reading import Reader
-from tests.projects import evo, make_project, sql, start_engine
+from tests.projects import evo, git, make_project, rows, sql, start_engine
 
 KILLS = 20
 
@@ -85,3 +86,19 @@ def _check_git(project: Path) -> None:
         "(SELECT variant FROM champions ORDER BY seq DESC LIMIT 1)",
     )
     assert git("rev-parse", "refs/heads/champion").strip() == champion["commit"]
+
+
+def test_a_promotion_that_a_kill_cut_short_is_made_up_for(tmp_path: Path) -> None:
+    project = make_project(tmp_path, slots=1)
+    evo(project, "run", "--plain", "--trials", "20")
+    before = sql(project, "SELECT variant FROM champions ORDER BY seq")
+    assert len(before) > 1
+    # What a kill between the trial's row and the promotion's leaves behind.
+    with duckdb.connect(str(project / "population" / "main" / "run.duckdb")) as connection:
+        connection.execute("DELETE FROM champions WHERE seq = (SELECT max(seq) FROM champions)")
+    git(project, "update-ref", "refs/heads/champion", "refs/variants/0")
+    evo(project, "run", "--plain", "--trials", "1")
+    after = sql(project, "SELECT variant FROM champions ORDER BY seq")
+    assert after[: len(before)] == before
+    [(commit,)] = rows(project, f"SELECT commit FROM variants WHERE id = {after[-1]['variant']}")
+    assert git(project, "rev-parse", "refs/heads/champion").strip() == commit

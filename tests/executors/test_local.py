@@ -1,5 +1,6 @@
 """Slots on this machine: trials that are measured, lost or given up, and nothing left behind."""
 
+import contextlib
 import queue
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import psutil
 import pytest
 
 from evo.arena.rules import Rules
+from evo.arena.walls import TRIED
 from evo.arena.worker import Setup
 from evo.errors import ArenaError
 from evo.executors.executor import TrialEvent, TrialLost, TrialMeasured
@@ -52,8 +54,14 @@ def slots() -> Iterator[Slots]:
     made.executor.close()
 
 
-def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+def referees() -> list[psutil.Process]:
+    """The slots' referees; whatever else runs below this process may end at any moment."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "evo.arena.worker" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def start_and_await(slots: Slots, log: Path) -> None:
@@ -75,6 +83,7 @@ def test_as_many_trials_run_as_there_are_slots_and_each_answers_with_its_id(slot
         event = slots.next()
         assert isinstance(event, TrialMeasured)
         found[event.trial] = event.measurement.score
+        assert event.measurement.sandbox in {str(tier) for tier in TRIED}
     assert found == {1: 11.0, 2: 22.0}
     assert slots.executor.free_slots == 2
 
@@ -84,7 +93,7 @@ def test_a_slot_keeps_its_referee_for_the_next_trial(slots: Slots) -> None:
     for number in range(2):
         slots.executor.submit(number, SCORE, number, "")
         slots.next()
-        pids |= {child.pid for child in children() if "evo.arena.worker" in child.cmdline()}
+        pids |= {referee.pid for referee in referees()}
     assert len(pids) == 1
 
 
@@ -117,7 +126,7 @@ def test_a_referee_that_is_killed_loses_its_trial_and_the_slot_goes_on(
     slots: Slots, tmp_path: Path
 ) -> None:
     start_and_await(slots, tmp_path / "log.txt")
-    [referee] = [child for child in children() if "evo.arena.worker" in child.cmdline()]
+    [referee] = referees()
     below = referee.children(recursive=True)
     referee.kill()
     event = slots.next()
@@ -141,7 +150,7 @@ def test_a_referee_that_can_not_begin_says_why() -> None:
 
 def test_a_closed_executor_leaves_no_process(slots: Slots, tmp_path: Path) -> None:
     start_and_await(slots, tmp_path / "log.txt")
-    family = children()
+    family = psutil.Process().children(recursive=True)
     assert len(family) >= 2
     slots.executor.close()
     assert psutil.wait_procs(family, timeout=20)[1] == []

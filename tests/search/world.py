@@ -18,7 +18,7 @@ from evo.nouns import (
     Trial,
     Variant,
 )
-from evo.search.evolution import Plan
+from evo.search.breeding import Plan
 from evo.search.rivals import STRATEGIES
 from evo.search.search import Search
 

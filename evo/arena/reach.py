@@ -1,0 +1,127 @@
+"""What a cell can reach of this machine: Python, the harness, a GPU if it is given one, no more."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import sysconfig
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evo.arena import harness
+
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
+_MACHINE = ("/sys/devices/system/cpu", "/sys/devices/system/node")
+_STREAMS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_FACTS = (
+    "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/version", "/proc/loadavg",
+    "/proc/filesystems", "/proc/sys/vm/overcommit_memory", "/proc/sys/kernel/osrelease",
+    "/proc/sys/kernel/random", "/proc/sys/vm/max_map_count",
+)  # fmt: skip
+"""What a cell may read of a shared /proc, beside its own process."""
+_NVIDIA = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset", "nvidia-caps", "dxg")
+_NVIDIA_FACTS = ("/proc/driver/nvidia", "/proc/driver/nvidia-uvm")
+PASSED_ON = ("LD_LIBRARY_PATH", "CUDA_HOME")
+"""Variables of ours that name folders of libraries, which a cell needs too where they are set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Paths that exist, each once, outer folders first."""
+
+    readable: tuple[str, ...]
+    devices: tuple[str, ...]
+    facts: tuple[str, ...]
+    """Files of a shared /proc."""
+
+
+def reach(more: Sequence[str] = (), *, gpu: bool = False) -> Reach:
+    """What a cell needs to see.
+
+    Args:
+        more: Further files and folders that it may read.
+        gpu: Whether it is given a GPU: the driver's nodes and all of /sys, read-only.
+
+    Raises:
+        FileNotFoundError: One of `more` isn't there.
+    """
+    for path in more:
+        if not Path(path).exists():
+            raise FileNotFoundError(path)
+    wanted = [
+        *_SYSTEM, *_SETTINGS, *(("/sys",) if gpu else _MACHINE), *_python(), str(harness.staged()),
+        *_libraries(), *(str(Path(path).absolute()) for path in more),
+    ]  # fmt: skip
+    return Reach(
+        readable=_outermost(wanted),
+        devices=_there([*_STREAMS, *(_gpu_nodes() if gpu else ())]),
+        facts=_there([*_FACTS, *(_NVIDIA_FACTS if gpu else ())]),
+    )
+
+
+def hidden_from_others(paths: Iterable[str], *, below: bool) -> bool:
+    """Whether a stranger on this machine, who owns nothing, is kept from one of these paths.
+
+    Args:
+        paths: What is to be read.
+        below: Look at the paths alone, not at the folders above them: those are made anew where
+            the file system is.
+    """
+    for path in paths:
+        steps = [path] if below else [path, *(str(one) for one in Path(path).parents)]
+        for step in steps:
+            mode = Path(step).stat().st_mode
+            wanted = stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
+            if not mode & wanted:
+                return True
+    return False
+
+
+def _python() -> list[str]:
+    """The interpreter's folders; one that holds evo itself is taken apart to leave that out."""
+    roots = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
+    roots |= {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    roots |= {str(Path(root).resolve()) for root in roots}
+    found = []
+    for root in sorted(roots):
+        if root not in ("/", "/usr"):
+            found += _without_evo(Path(root))
+    return found
+
+
+def _without_evo(folder: Path) -> list[str]:
+    package = harness.SOURCE / "evo"
+    if folder not in package.parents:
+        return [str(folder)]
+    found = []
+    for entry in sorted(folder.iterdir()):
+        if entry == package:
+            continue
+        found += _without_evo(entry) if entry in package.parents else [str(entry)]
+    return found
+
+
+def _libraries() -> list[str]:
+    parts = [part for name in PASSED_ON for part in os.environ.get(name, "").split(":")]
+    return [part for part in parts if part.startswith("/") and part.strip("/")]
+
+
+def _gpu_nodes() -> list[str]:
+    cards = [str(node) for node in Path("/dev").glob("nvidia[0-9]*")]
+    return [*sorted(cards), *(f"/dev/{name}" for name in _NVIDIA)]
+
+
+def _there(paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(path for path in paths if Path(path).exists()))
+
+
+def _outermost(paths: Iterable[str]) -> tuple[str, ...]:
+    """Those that exist and aren't inside another."""
+    found: list[str] = []
+    for path in sorted(_there(os.path.normpath(path) for path in paths)):
+        if not any(path.startswith(f"{outer}/") for outer in found):
+            found.append(path)
+    return tuple(found)

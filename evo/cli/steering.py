@@ -1,0 +1,153 @@
+"""The commands that steer a running search. Each leaves a request in the inbox, and waits until the
+engine has taken it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from evo.cli import place
+from evo.engine import heartbeat, inbox
+from evo.engine.inbox import Request, Verb
+from evo.errors import EvoError
+from evo.text import clean_text
+
+WAIT_SECONDS = 10.0
+POLL_SECONDS = 0.05
+run_option = click.option(
+    "--run", "run_name", metavar="NAME", help="Name of the run [settings: main]."
+)
+Command = Callable[..., Any]
+
+
+def ask(run_name: str | None, verb: Verb, **arguments: str) -> None:
+    """Asks an engine, waits until it has taken the request, and prints that.
+
+    Raises:
+        EvoError: No engine works on the run, and the request would mean nothing to the next one.
+    """
+    settings = place.settings_for(run_name)
+    folder = place.run_folder(settings)
+    alive = heartbeat.alive(heartbeat.read(folder))
+    if verb.needs_engine and not alive:
+        raise EvoError(f"no engine works on {settings.run}; `evo run` starts one")
+    if not alive and not folder.exists():
+        raise EvoError(f"there is no run {settings.run} here; `evo run` starts one")
+    request = inbox.ask(folder, verb, **arguments)
+    if not alive:
+        click.echo("kept for the next `evo run`")
+    elif _taken(folder, request):
+        click.echo(_answer(folder, request))
+    else:
+        click.echo("asked; the engine hasn't answered yet: `evo tui` shows when it does")
+
+
+def _taken(folder: Path, request: Request) -> bool:
+    path = folder / inbox.FOLDER / f"{request.id}.json"
+    deadline = time.monotonic() + WAIT_SECONDS
+    while path.exists():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _answer(folder: Path, request: Request) -> str:
+    """What the engine's log of events says of it."""
+    try:
+        lines = (folder / heartbeat.LOG).read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return "taken"
+    said = f"{clean_text(request.who)}: {request.verb} "
+    for line in reversed(lines):
+        if "  request " in line and said in line:
+            return line.rpartition(": ")[2]
+    return "taken"
+
+
+@click.command("pause")
+@run_option
+def pause_command(run_name: str | None) -> None:
+    """Start no new trial until `evo resume`; those that run go on."""
+    ask(run_name, Verb.PAUSE)
+
+
+@click.command("resume")
+@run_option
+def resume_command(run_name: str | None) -> None:
+    """Go on after `evo pause`."""
+    ask(run_name, Verb.RESUME)
+
+
+@click.command("kill")
+@click.argument("trial", type=click.IntRange(min=0))
+@run_option
+def kill_command(trial: int, run_name: str | None) -> None:
+    """Give a trial up, and don't hold it against its variant."""
+    ask(run_name, Verb.KILL, trial=str(trial))
+
+
+@click.command("prune")
+@click.argument("trial", type=click.IntRange(min=0))
+@run_option
+def prune_command(trial: int, run_name: str | None) -> None:
+    """Give a trial up as hopeless, which counts against its variant."""
+    ask(run_name, Verb.PRUNE, trial=str(trial))
+
+
+@click.command("retry")
+@click.argument("variant")
+@run_option
+def retry_command(variant: str, run_name: str | None) -> None:
+    """Run a variant again, next: for one whose trial was lost or crashed."""
+    ask(run_name, Verb.RETRY, variant=str(_number(variant, run_name)))
+
+
+@click.command("replicate")
+@click.argument("variant")
+@run_option
+def replicate_command(variant: str, run_name: str | None) -> None:
+    """Measure a variant once more, with a fresh seed."""
+    ask(run_name, Verb.REPLICATE, variant=str(_number(variant, run_name)))
+
+
+@click.command("hint")
+@click.argument("text")
+@run_option
+def hint_command(text: str, run_name: str | None) -> None:
+    """Tell the operators something, from now on."""
+    if not clean_text(text).strip():
+        raise EvoError('a hint has words: evo hint "try a shorter warm-up"')
+    ask(run_name, Verb.HINT, text=text)
+
+
+@click.command("budget")
+@click.option("--trials", metavar="N", help="Stop after N trials from now, or `none`.")
+@click.option("--hours", metavar="H", help="Stop after H hours from now, or `none`.")
+@run_option
+def budget_command(trials: str | None, hours: str | None, run_name: str | None) -> None:
+    """Change when the session ends."""
+    given = {name: text for name, text in (("trials", trials), ("hours", hours)) if text}
+    if not given:
+        raise EvoError("name --trials N, --hours H or both; `none` takes a limit away")
+    ask(run_name, Verb.BUDGET, **given)
+
+
+@click.command("slots")
+@click.argument("count", type=click.IntRange(min=1))
+@run_option
+def slots_command(count: int, run_name: str | None) -> None:
+    """Have COUNT trials at a time, at most as many as the engine started with."""
+    ask(run_name, Verb.SLOTS, count=str(count))
+
+
+def _number(variant: str, run_name: str | None) -> int:
+    from evo.archive.reading import Reader
+    from evo.report.story import resolve
+
+    with Reader.open(place.published_archive(run_name)) as reader:
+        return resolve(reader, variant)

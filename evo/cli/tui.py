@@ -1,0 +1,146 @@
+"""`evo tui`, which shows a run in the terminal, and `evo serve`, which shows it in a browser."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import platformdirs
+
+from evo.cli import place
+from evo.config import Settings
+from evo.engine.layout import PUBLISHED
+from evo.errors import ArchiveError, EvoError
+
+if TYPE_CHECKING:
+    from evo.tui.dialogs import LeaveHow
+    from evo.tui.views.place import Place
+
+NOTIFY = "EVO_NOTIFY"
+"""Shell words of a command that is given each notice as its last argument."""
+DRIVER = "TEXTUAL_DRIVER"
+"""Set by `evo serve`, whose terminal is in a browser."""
+
+
+@click.command("tui")
+@click.argument("run", required=False)
+def tui_command(run: str | None) -> None:
+    """Watch, ask and steer RUN (its name, or a folder with an archive.duckdb) in the terminal.
+
+    Without RUN: the only run of this project, or a list of all to choose from. Leaving never stops
+    the engine without asking. A command in EVO_NOTIFY is called with every notice: a new champion,
+    a stuck search, an engine that ended.
+    """
+    in_browser = DRIVER in os.environ
+    if not in_browser and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise EvoError("evo tui needs a terminal; `evo status` prints one screen of plain text")
+    chosen = choose() if run is None else place_of(run)
+    if chosen is not None:
+        attach(chosen)
+
+
+def attach(where: Place) -> LeaveHow | None:
+    """Shows a run until somebody leaves; how."""
+    from evo.tui.app import RunApp
+    from evo.tui.notices import Notifier
+    from evo.tui.views.state import FILE, State
+
+    folder = platformdirs.user_state_path("evo")
+    app = RunApp(where, State.load(folder / FILE), notifier=Notifier(_outside()))
+    how = app.run()
+    if app.return_code:
+        raise EvoError("the screen broke; the engine isn't touched by that: `evo status`")
+    return how
+
+
+def choose() -> Place | None:
+    """The run that is meant: the one there is, or the one that somebody chooses."""
+    from evo.tui.start import StartApp
+    from evo.tui.views.runs import find
+    from evo.tui.views.state import FILE, State
+
+    settings, here = place.settings_for(), place.project()
+    places = find(
+        here / settings.population_folder, here / settings.archive_folder, here / settings.program
+    )
+    if len(places) < 2:
+        return place_of(None)
+    state = State.load(platformdirs.user_state_path("evo") / FILE)
+    return StartApp(places, state.theme).run()
+
+
+def place_of(run: str | None) -> Place:
+    """Where a run is: one of this project by its name, or an archive's folder from anywhere.
+
+    Raises:
+        ArchiveError: There is neither.
+    """
+    from evo.tui.views.place import Place
+
+    if run is not None and (Path(run) / PUBLISHED).exists():
+        folder = Path(run).resolve()
+        return Place(folder.name, folder)
+    settings = place.settings_for(run)
+    found = place_in_project(settings)
+    if found.folder is None and not found.archive.exists():
+        place.published_archive(run)  # says what there is instead
+        raise ArchiveError(f"there is no run {settings.run}")
+    return found
+
+
+def place_in_project(settings: Settings) -> Place:
+    """The files of a run of this project."""
+    from evo.tui.views.place import Place
+
+    folder = place.run_folder(settings)
+    return Place(
+        name=settings.run,
+        archive_folder=place.archive_folder(settings),
+        folder=folder if folder.exists() else None,
+        program=place.project() / settings.program,
+    )
+
+
+def _outside() -> Callable[[str], None] | None:
+    words = shlex.split(os.environ.get(NOTIFY, ""))
+    if not words:
+        return None
+
+    def call(text: str) -> None:
+        subprocess.Popen(
+            [*words, text],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    return call
+
+
+@click.command("serve")
+@click.argument("run", required=False)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8722, show_default=True)
+@click.option("--no-token", is_flag=True, help="Let in whoever knows the address.")
+def serve_command(run: str | None, host: str, port: int, no_token: bool) -> None:
+    """Show RUN in a browser, just as `evo tui` does in the terminal.
+
+    It listens on this machine alone, and only who has the token that is printed gets in: from
+    elsewhere, forward the port with ssh.
+    """
+    from evo.tui.serving import TokenServer
+
+    where = place_of(run)
+    arguments = [sys.executable, "-m", "evo", "tui", run if run is not None else where.name]
+    token = "" if no_token else secrets.token_urlsafe(24)
+    server = TokenServer(shlex.join(arguments), host, port, token)
+    click.echo(f"evo {where.name} is at {server.address}  (Ctrl-C ends it; the engine works on)")
+    server.serve()

@@ -1,0 +1,233 @@
+"""Breeding: what every strategy asks for in the same way, however it chooses.
+
+Baseline first, then a draw of founders, then whatever the operators can make of the parents that a
+strategy chooses.
+"""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from evo.nouns import Brief, Direction, Estimate, Proposal, Standing, Trial, Variant
+from evo.search.bandit import Arm, Bandit
+from evo.search.ledger import Ledger
+from evo.search.openings import Openings
+
+SHARES = {"crossover": 4, "founder": 4, "tune": 3, "ablate": 1}
+"""How often each operator is asked, in parts, while there is something for it to do."""
+DRAWS = 12
+"""Attempts to find parents that an operator hasn't had yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a strategy has to work with."""
+
+    direction: Direction
+    founders: Sequence[str]
+    """Names of the gene pool."""
+    first_founders: int
+    """How many of them are drawn into generation zero."""
+    population_size: int
+    confirmations: int
+    """Trials that both sides of a promotion need."""
+    confidence: float = 0.9
+    """Probability of being better than the champion that a promotion needs."""
+    arms: Mapping[Arm, float] = field(default_factory=dict)
+    """What language models can be asked for, and how often at first, in parts as in `SHARES`."""
+
+
+class Breeding(ABC):
+    """Asks; what is built on, and who is champion, is for the strategy to say.
+
+    Args:
+        plan: The gene pool and the bounds.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._ledger, self._openings = Ledger(plan.direction), Openings()
+        offline = {Arm(name): share for name, share in SHARES.items()}
+        self._bandit = Bandit(plan.direction, {**offline, **plan.arms})
+        self._living: list[int] = []
+        self._champion: int | None = None
+
+    @property
+    def champion(self) -> int | None:
+        return self._champion
+
+    def living(self) -> tuple[int, ...]:
+        return tuple(self._living)
+
+    def estimate(self, variant: int) -> Estimate | None:
+        return self._ledger.estimate(variant)
+
+    def ask(self, brief: int, chance: random.Random) -> Brief | None:
+        asked = self._choose(chance)
+        if asked is None:
+            return None
+        arm, parents, subject = asked
+        self._ledger.asked(brief, arm.operator, parents, subject)
+        self._openings.asked(arm.operator, subject)
+        seed = chance.getrandbits(31)
+        return Brief(brief, arm.operator, parents, subject, seed, arm.role, arm.model)
+
+    def tell(self, record: Proposal | Variant | Trial) -> Standing:
+        self._openings.tell(record)
+        self._bandit.tell(record)
+        if isinstance(record, Proposal):
+            self._ledger.add_proposal(record)
+            return Standing.IGNORED
+        if isinstance(record, Variant):
+            self._ledger.add_variant(record)
+            return Standing.IGNORED
+        entry = self._ledger.add_trial(record)
+        if not entry.losses:
+            return Standing.IGNORED
+        before = self._champion
+        self._rank()
+        self._promote()
+        if self._champion == record.variant and before != record.variant:
+            return Standing.CHAMPION
+        return Standing.JOINED if record.variant in self._living else Standing.IGNORED
+
+    def wanted_trials(self) -> dict[int, int]:
+        return {}
+
+    # What a strategy says
+
+    @abstractmethod
+    def _parent(self, chance: random.Random) -> int:
+        """Whom to build on; asked only when somebody lives."""
+
+    @abstractmethod
+    def _rank(self) -> None:
+        """Says who lives, after a trial with a score."""
+
+    @abstractmethod
+    def _promote(self) -> None:
+        """Says who is champion, after a trial with a score."""
+
+    def _crown_the_baseline(self) -> bool:
+        """The baseline is the first champion, whoever else has finished before it."""
+        if self._champion is None and 0 in self._ledger and self._ledger[0].losses:
+            self._champion = 0
+            return True
+        return self._champion is None
+
+    # What to ask
+
+    def _choose(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
+        ledger, plan = self._ledger, self._plan
+        if not ledger.has_begun("baseline"):
+            return Arm("baseline"), (), ""
+        if 0 not in ledger:
+            return None
+        drawn = ledger.subjects("founder")
+        undrawn = [name for name in plan.founders if name not in drawn]
+        if undrawn and len(drawn) < plan.first_founders:
+            return Arm("founder"), (0,), chance.choice(undrawn)
+        if not self._living:
+            return self._begin(chance)
+        return self._breed(chance)
+
+    def _breed(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
+        makers = {
+            "crossover": self._cross,
+            "tune": self._tune,
+            "founder": self._graft,
+            "ablate": self._ablate,
+            "mutate": self._tune,
+            "simplify": self._tune,
+            "agent": self._tune,
+            "cross": self._reconcile,
+            "repair": self._mend,
+        }
+        shares = self._shares()
+        while shares:
+            [arm] = chance.choices(list(shares), list(shares.values()))
+            found = makers[arm.operator](chance)
+            if found is not None:
+                return arm, *found
+            shares = {one: left for one, left in shares.items() if one.operator != arm.operator}
+        return None
+
+    def _begin(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
+        """Models take long to answer: they begin with the baseline before it has a score."""
+        arms = {arm: share for arm, share in self._plan.arms.items() if arm.operator == "mutate"}
+        if not arms:
+            return None
+        [arm] = chance.choices(list(arms), list(arms.values()))
+        return arm, (0,), ""
+
+    def _shares(self) -> Mapping[Arm, float]:
+        """How often each arm is asked: as it was laid down, until models come into it."""
+        if not self._plan.arms:
+            return {Arm(name): share for name, share in SHARES.items()}
+        return self._bandit.shares()
+
+    def _reconcile(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
+        """A pair that git couldn't merge, the newest that wasn't given to a model yet."""
+        for pair in reversed(self._openings.conflicts()):
+            if not self._ledger.tried("cross", pair):
+                return pair, ""
+        return None
+
+    def _mend(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
+        """The newest proposal that broke by what looks like a slip."""
+        for proposal, parents in reversed(self._openings.failures()):
+            return parents, str(proposal)
+        return None
+
+    def _tune(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
+        # The brief's seed makes it another question each time, so it may be asked again.
+        return (self._parent(chance),), ""
+
+    def _cross(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
+        for _ in range(DRAWS):
+            ours, theirs = self._parent(chance), self._parent(chance)
+            if self._can_cross(ours, theirs):
+                return (ours, theirs), ""
+        return None
+
+    def _can_cross(self, ours: int, theirs: int) -> bool:
+        """Whether a child of two would be new: they differ, neither descends from the other (it
+        would be that one again), and they weren't crossed before."""
+        ledger = self._ledger
+        return (
+            ours != theirs
+            and theirs not in ledger.ancestors(ours)
+            and ours not in ledger.ancestors(theirs)
+            and not ledger.tried("crossover", (ours, theirs))
+            and not ledger.tried("crossover", (theirs, ours))
+        )
+
+    def _graft(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
+        for _ in range(DRAWS):
+            parent, name = self._parent(chance), chance.choice([*self._plan.founders, ""])
+            carried = {
+                self._ledger[variant].variant.subject
+                for variant in self._ledger.ancestors(parent) | {parent}
+            }
+            if name and name not in carried and not self._ledger.tried("founder", (parent,), name):
+                return (parent,), name
+        return None
+
+    def _ablate(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
+        for _ in range(DRAWS):
+            parent = self._parent(chance)
+            # Merges have no diff of their own, and without its own diff it would be its parent.
+            carried = [
+                variant
+                for variant in sorted(self._ledger.ancestors(parent))
+                if len(self._ledger[variant].variant.parents) == 1
+            ]
+            if not carried:
+                continue
+            subject = str(chance.choice(carried))
+            if not self._ledger.tried("ablate", (parent,), subject):
+                return (parent,), subject
+        return None

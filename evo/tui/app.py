@@ -1,0 +1,324 @@
+"""The app: looks at a run's files on threads of their own, and tells the screens the news."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import ClassVar
+
+from textual import events, work
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import Screen
+from textual.worker import get_current_worker
+
+from evo.archive.reading import Reader
+from evo.engine import inbox
+from evo.engine.inbox import Verb
+from evo.errors import ArchiveError
+from evo.nouns import CurvePoint
+from evo.tui import theme
+from evo.tui.dialogs import Help, Leave, LeaveHow, Line
+from evo.tui.notices import Notifier
+from evo.tui.screens import RunScreen, TooSmall
+from evo.tui.steering import COMMANDS, Steering, ready
+from evo.tui.views.place import Place, Pulse, Stamp, look
+from evo.tui.views.snapshot import Snapshot, load
+from evo.tui.views.state import State
+
+LOOK_SECONDS = 1.0
+LEAST_SIZE = (60, 16)
+
+
+class RunApp(App[LeaveHow]):
+    """Watches one run.
+
+    Args:
+        place: Where its files are.
+        state: What is kept between sessions.
+        clock: Unix seconds.
+        editor: Words of the command that edits a file.
+    """
+
+    TITLE = "evo"
+    CSS = """
+    Screen { background: $background; }
+    Toast { background: $panel; }
+    """
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - as App declares it
+        (0, "-narrow"),
+        (110, "-wide"),
+        (190, "-huge"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,ctrl+c,ctrl+q", "leave", "Leave", priority=False),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("ctrl+t", "next_theme", "Theme", show=False),
+        Binding("s", "steer", "Steer"),
+        Binding("P", "pause", "Pause", show=False),
+        Binding("H", "hint", "Hint", show=False),
+    ]
+
+    class Beat(Message):
+        """A second has passed."""
+
+        def __init__(self, pulse: Pulse) -> None:
+            super().__init__()
+            self.pulse = pulse
+
+    class Published(Message):
+        """Another copy of the archive was read, or couldn't be."""
+
+        def __init__(self, snapshot: Snapshot | None, error: str) -> None:
+            super().__init__()
+            self.snapshot, self.error = snapshot, error
+
+    def __init__(
+        self,
+        place: Place,
+        state: State,
+        *,
+        clock: Callable[[], float] = time.time,
+        notifier: Notifier | None = None,
+    ) -> None:
+        super().__init__()
+        self.place, self.state, self.clock = place, state, clock
+        self.pulse: Pulse | None = None
+        self.snapshot: Snapshot | None = None
+        self.trouble = ""
+        """Why the archive can't be read; empty if it can."""
+        self.asked: dict[str, str] = {}
+        """What was asked from here, by the request's id, in words."""
+        self.notifier = notifier or Notifier()
+        self._curves: dict[int, tuple[CurvePoint, ...]] = {}
+        self._wake = threading.Event()
+        for one in (theme.DARK, theme.LIGHT):
+            self.register_theme(one)
+
+    async def on_mount(self) -> None:
+        wanted = self.state.theme
+        self.theme = wanted if wanted in self.available_themes else theme.DEFAULT
+        await self.push_screen(RunScreen(self.place, self.state.screen))
+        self._watch()  # news find a screen that is there
+
+    # What is read
+
+    @work(thread=True, exclusive=True, group="watch")
+    def _watch(self) -> None:
+        worker, seen, first = get_current_worker(), None, True
+        while not worker.is_cancelled:
+            pulse = look(self.place, self.clock())
+            self.post_message(self.Beat(pulse))
+            if first or pulse.stamp != seen:
+                seen, first = pulse.stamp, False
+                self._read(pulse.stamp)
+            self._wake.wait(LOOK_SECONDS)
+            self._wake.clear()
+
+    def _read(self, stamp: Stamp | None) -> None:
+        if stamp is None:
+            self.post_message(self.Published(None, ""))
+            return
+        try:
+            with Reader.open(self.place.archive) as reader:
+                snapshot = load(reader)
+                curves = _parent_curves(reader, self.pulse)
+        except ArchiveError as error:
+            self.post_message(self.Published(None, str(error)))
+            return
+        self._curves = curves
+        self.post_message(self.Published(snapshot, ""))
+
+    def look_now(self) -> None:
+        """Has the files looked at without waiting for the next second."""
+        self._wake.set()
+
+    def open_variant(self, variant: int) -> None:
+        """Turns to the lineage, at a variant."""
+        if (screen := self._run_screen()) is not None:
+            screen.open_variant(variant)
+
+    def parent_curve(self, variant: int) -> tuple[CurvePoint, ...]:
+        """Loss curve of a variant's first parent; empty if it isn't known."""
+        row = self.snapshot.row(variant) if self.snapshot else None
+        return self._curves.get(row.parents[0], ()) if row and row.parents else ()
+
+    def on_run_app_beat(self, message: Beat) -> None:
+        self.pulse = message.pulse
+        self.notifier.watch(self, message.pulse, self.snapshot)
+        if isinstance(screen := self._run_screen(), RunScreen):
+            screen.beat(message.pulse, self.snapshot, self.trouble)
+
+    def on_run_app_published(self, message: Published) -> None:
+        self.trouble = message.error
+        if message.snapshot is not None or not message.error:
+            self.snapshot = message.snapshot
+        if isinstance(screen := self._run_screen(), RunScreen):
+            if self.snapshot is not None:
+                screen.show(self.snapshot)
+            if self.pulse is not None:
+                screen.beat(self.pulse, self.snapshot, self.trouble)
+
+    def _run_screen(self) -> RunScreen | None:
+        return next((one for one in self.screen_stack if isinstance(one, RunScreen)), None)
+
+    # Size
+
+    def on_resize(self, event: events.Resize) -> None:
+        small = event.size.width < LEAST_SIZE[0] or event.size.height < LEAST_SIZE[1]
+        if small and not isinstance(self.screen, TooSmall):
+            self.push_screen(TooSmall(LEAST_SIZE))
+        elif not small and isinstance(self.screen, TooSmall):
+            self.pop_screen()
+
+    # Steering
+
+    def ask(self, verb: Verb, **arguments: str) -> None:
+        """Leaves a request for the engine, and shows it as asked until it is answered."""
+        cause = ready(verb, self.pulse)
+        if cause or self.place.folder is None:
+            self.notify(cause or "an archive can't be steered", severity="warning")
+            return
+        try:
+            request = inbox.ask(self.place.folder, verb, **arguments)
+        except OSError as error:
+            self.notify(f"can't ask: {error}", severity="error")
+            return
+        words = " ".join(" ".join(arguments.values()).split())[:60]
+        self.asked[request.id] = words
+        self.notify(f"{verb} {words}".strip(), title="Asked", timeout=3)
+        self.look_now()
+
+    def action_pause(self) -> None:
+        beat = self.pulse.beat if self.pulse else None
+        paused = beat is not None and beat.phase == "paused"
+        self.ask(Verb.RESUME if paused else Verb.PAUSE)
+
+    @work
+    async def action_hint(self) -> None:
+        text = await self.push_screen_wait(Line("A hint for the operators, from now on"))
+        if text:
+            self.ask(Verb.HINT, text=text)
+
+    @work
+    async def action_steer(self) -> None:
+        """The menu of everything that can be done to the run."""
+        screen = self._run_screen()
+        variant = screen.selected() if screen else None
+        chosen = await self.push_screen_wait(Steering(self.pulse, self.snapshot, variant))
+        if chosen is None:
+            return
+        arguments = dict(chosen.arguments)
+        for name, question in chosen.questions:
+            answer = await self.push_screen_wait(Line(question))
+            if not answer:
+                return
+            if name == "text" and chosen.verb is Verb.ENQUEUE:
+                answer = self._file(answer)
+                if not answer:
+                    return
+            arguments[name] = answer
+        self.ask(chosen.verb, **arguments)
+
+    def _file(self, name: str) -> str:
+        try:
+            return Path(name).expanduser().read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            self.notify(f"{name} can't be read: {error}", severity="error")
+            return ""
+
+    # Habits
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        yield from super().get_system_commands(screen)
+        if isinstance(screen, RunScreen):
+            for number, (name, title) in enumerate(RunScreen.TABS, 1):
+                yield SystemCommand(
+                    f"Go to {title}", f"Key {number}", lambda name=name: screen.goto(name)
+                )
+        for command in COMMANDS:
+            yield SystemCommand(
+                command.title, command.help, lambda one=command: self.start(one.verb)
+            )
+        yield SystemCommand("Leave", "Detach, finish or stop", self.action_leave)
+
+    def start(self, verb: Verb) -> None:
+        """One of the steering commands, from the palette."""
+        if verb is Verb.HINT:
+            self.action_hint()
+        elif verb in (Verb.PAUSE, Verb.RESUME):
+            self.ask(verb)
+        else:
+            self.action_steer()
+
+    def action_next_theme(self) -> None:
+        names = [theme.DARK.name, theme.LIGHT.name, theme.SIXTEEN]
+        at = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(at + 1) % len(names)]
+
+    def action_help(self) -> None:
+        if not isinstance(self.screen, Help):
+            self.push_screen(Help(self._keys()))
+
+    def _keys(self) -> list[tuple[str, str]]:
+        """The keys of the place that one is in, with what they do: evo's own, nearest first."""
+        found: dict[str, str] = {}
+        for node in self.focused.ancestors_with_self if self.focused else [self.screen, self]:
+            for kind in type(node).__mro__:
+                own = (
+                    kind.__dict__.get("BINDINGS", []) if kind.__module__.startswith("evo.") else []
+                )
+                for binding in Binding.make_bindings(own):
+                    key = self.get_key_display(binding)
+                    known = found.get(binding.description, "")
+                    if key not in known.split():
+                        found[binding.description] = f"{known} {key}".strip()
+        return [(keys, what) for what, keys in found.items() if not what.isdigit()]
+
+    @work
+    async def action_leave(self) -> None:
+        """Asks what is to become of the engine, if there is one."""
+        how = LeaveHow.DETACH
+        if self.pulse is not None and self.pulse.alive:
+            if isinstance(self.screen, Leave):
+                return
+            chosen = await self.push_screen_wait(Leave(self.pulse.beat))
+            if chosen is None:
+                return
+            how = chosen
+            if how is not LeaveHow.DETACH:
+                self.ask(Verb.STOP, how=how.value)
+        self._keep()
+        self.exit(how)
+
+    def _keep(self) -> None:
+        screen = self._run_screen()
+        self.state.theme = self.theme
+        if screen is not None:
+            self.state.screen = screen.current
+            screen.keep(self.state)
+        self.state.save()
+
+
+def _parent_curves(reader: Reader, pulse: Pulse | None) -> dict[int, tuple[CurvePoint, ...]]:
+    """Loss curves of the parents of what runs, from their last scored trials."""
+    running = [one.variant for one in pulse.beat.running] if pulse and pulse.beat else []
+    if not running:
+        return {}
+    marks = ", ".join("?" for _ in running)
+    rows = reader.query(
+        "SELECT p.parent, c.elapsed_seconds, c.step, c.loss FROM curves c JOIN ("
+        "SELECT parent, (SELECT max(id) FROM trials t WHERE t.variant = k.parent "
+        f"AND t.status = 'scored') AS trial FROM parents k WHERE variant IN ({marks}) "
+        "AND position = 0 GROUP BY parent) p ON p.trial = c.trial ORDER BY 1, 2",
+        running,
+    ).rows
+    curves: dict[int, list[CurvePoint]] = {}
+    for parent, elapsed, step, loss in rows:
+        curves.setdefault(parent, []).append(CurvePoint(elapsed, step, loss))
+    return {parent: tuple(points) for parent, points in curves.items()}

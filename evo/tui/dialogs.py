@@ -1,0 +1,132 @@
+"""Small questions: one line of text, how to leave, and the help."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+from rich.table import Table
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from evo.engine.heartbeat import Heartbeat
+
+BOX = """
+    { align: center middle; background: $background 60%; }
+    .box { width: 64; max-width: 95%; height: auto; max-height: 90%; background: $panel;
+           padding: 1 2; border: round $primary; }
+    .box Static { height: auto; }
+    .box Input { background: $surface; border: none; height: 1; margin: 1 0 0 0; padding: 0 1; }
+    .box OptionList { height: auto; background: $panel; border: none; margin: 1 0 0 0;
+                      padding: 0; }
+"""
+
+
+class LeaveHow(StrEnum):
+    """What becomes of the engine when a person leaves."""
+
+    DETACH = "detach"
+    FINISH = "finish"
+    NOW = "now"
+
+
+class Line(ModalScreen[str | None]):
+    """Asks for one line; None if somebody thinks better of it."""
+
+    CSS = f"Line {BOX}".replace("\n    .", "\n    Line .")
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Never mind")]
+
+    def __init__(self, question: str, value: str = "") -> None:
+        super().__init__()
+        self._question, self._value = question, value
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box"):
+            yield Static(self._question)
+            yield Input(self._value, compact=True)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value.strip())
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+class Leave(ModalScreen[LeaveHow | None]):
+    """Detach, finish, or stop: nobody stops an engine by leaving."""
+
+    CSS = f"Leave {BOX}".replace("\n    .", "\n    Leave .")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Stay"),
+        Binding("d,q,ctrl+c", "choose(0)", "Detach", show=False),
+        Binding("f", "choose(1)", "Finish", show=False),
+        Binding("n", "choose(2)", "Stop now", show=False),
+        Binding("j", "step(1)", "Down", show=False),
+        Binding("k", "step(-1)", "Up", show=False),
+    ]
+    HOW = (LeaveHow.DETACH, LeaveHow.FINISH, LeaveHow.NOW)
+
+    def __init__(self, beat: Heartbeat | None) -> None:
+        super().__init__()
+        self._trials = len(beat.running) if beat else 0
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box"):
+            yield Static("The engine works on. Leave it so?")
+            yield OptionList(
+                Option("d  Detach: it goes on; `evo tui` looks in again"),
+                Option(f"f  Finish: the {self._trials} running trials end, then it stops"),
+                Option("n  Stop now: running trials are queued again for next time"),
+            )
+
+    def action_step(self, by: int) -> None:
+        options = self.query_one(OptionList)
+        options.action_cursor_down() if by > 0 else options.action_cursor_up()
+
+    def action_choose(self, at: int) -> None:
+        self.dismiss(self.HOW[at])
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self.HOW[event.option_index])
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+class Help(ModalScreen[None]):
+    """The keys of the place that one came from."""
+
+    CSS = f"Help {BOX}".replace("\n    .", "\n    Help .")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark", "close", "Close"),
+        Binding("j,down", "scroll(1)", "Down", show=False),
+        Binding("k,up", "scroll(-1)", "Up", show=False),
+    ]
+
+    def __init__(self, keys: list[tuple[str, str]]) -> None:
+        super().__init__()
+        self._keys = keys
+
+    def compose(self) -> ComposeResult:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(justify="right", style="bold", no_wrap=True)
+        table.add_column()
+        for keys, what in self._keys:
+            table.add_row(keys, what)
+        for keys, what in (
+            ("mouse", "Turns to a tab, points at a row, twice opens it"),
+            ("ctrl+p", "Everything by name"),
+        ):
+            table.add_row(keys, what)
+        with VerticalScroll(classes="box"):
+            yield Static(table)
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
+
+    def action_close(self) -> None:
+        self.dismiss(None)

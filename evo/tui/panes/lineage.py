@@ -1,0 +1,390 @@
+"""The lineage: the family as a tree, and beside it everything about the variant pointed at."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Input, Static
+from textual.worker import get_current_worker
+
+from evo.archive.reading import Reader
+from evo.engine.inbox import Verb
+from evo.errors import ArchiveError
+from evo.report import words
+from evo.tui.colouring import diff_line
+from evo.tui.panes.pane import Pane
+from evo.tui.rows import Rows
+from evo.tui.views import lineage as view
+from evo.tui.views import variant as variant_view
+from evo.tui.views.filtering import FilterError
+from evo.tui.views.lineage import Family, Line
+from evo.tui.views.place import Place
+from evo.tui.views.snapshot import Snapshot
+from evo.tui.views.state import State
+from evo.tui.views.variant import Detail, Page
+
+READ_SECONDS = 0.08
+"""A variant is read when the cursor has rested so long: who scrolls isn't held up."""
+
+
+class Tree(Rows):
+    """The family."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "fold", "Fold"),
+        Binding("right,l", "open", "Open", show=False),
+        Binding("left,h", "shut", "Shut, or to the parent", show=False),
+        Binding("z", "fold_all", "Fold all"),
+        Binding("c", "champion", "Champion"),
+    ]
+
+    class Changed(Message):
+        """Other lines are in sight."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.family: Family | None = None
+        self.folded: frozenset[int] = frozenset()
+        self.query_text = ""
+        self._lines: list[Line] = []
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Another snapshot; the cursor stays on its variant."""
+        here, first = self.variant, self.family is None
+        self.family = Family(snapshot)
+        if first:
+            self.folded = self.family.first_folds()
+        self._rebuild(snapshot.champion if first else here)
+
+    def filter(self, text: str) -> None:
+        """Shows what matches, with its ancestors.
+
+        Raises:
+            FilterError: The text makes no sense; what is shown stays.
+        """
+        before, self.query_text = self.query_text, text
+        try:
+            self._rebuild(self.variant)
+        except FilterError:
+            self.query_text = before
+            raise
+
+    def _rebuild(self, keep: int | None) -> None:
+        if self.family is None:
+            return
+        self._lines = self.family.lines(self.folded, self.query_text)
+        self.renew()
+        self.point(keep)
+        self.post_message(self.Changed())
+
+    def point(self, variant: int | None) -> None:
+        """Moves the cursor to a variant that is in the tree; opens what hides it."""
+        if variant is None or self.family is None:
+            return
+        at = self._find(variant)
+        if at is None and not self.query_text:
+            hiding = frozenset(self.family.ancestors(variant))
+            if hiding & self.folded:
+                self.folded -= hiding
+                self._lines = self.family.lines(self.folded, self.query_text)
+                self.renew()
+                at = self._find(variant)
+        if at is not None:
+            self.cursor = at
+            self.reveal()
+
+    def _find(self, variant: int) -> int | None:
+        return next((at for at, line in enumerate(self._lines) if line.row.id == variant), None)
+
+    @property
+    def variant(self) -> int | None:
+        """The one under the cursor."""
+        return self._lines[self.cursor].row.id if self._lines else None
+
+    def count(self) -> int:
+        return len(self._lines)
+
+    def row(self, at: int) -> Text:
+        assert self.family is not None
+        noise = self.family.snapshot.noise
+        return self.palette.text(view.pieces(self._lines[at], self.family, self.room, noise))
+
+    # Folding
+
+    def action_fold(self) -> None:
+        if (here := self.variant) is not None and self._lines[self.cursor].children:
+            self.folded ^= {here}
+            self._rebuild(here)
+
+    def action_open(self) -> None:
+        if (here := self.variant) is not None and here in self.folded:
+            self.folded -= {here}
+            self._rebuild(here)
+
+    def action_shut(self) -> None:
+        if self.family is None or (here := self.variant) is None:
+            return
+        line = self._lines[self.cursor]
+        if line.children and not line.folded:
+            self.folded |= {here}
+            self._rebuild(here)
+        elif line.row.parents:
+            self.point(line.row.parents[0])
+
+    def action_fold_all(self) -> None:
+        if self.family is not None:
+            off_path = self.family.foldable() - self.family.path
+            self.folded = frozenset() if self.folded >= off_path else off_path
+            self._rebuild(self.variant)
+
+    def action_champion(self) -> None:
+        if self.family is not None:
+            self.point(self.family.snapshot.champion)
+
+
+class DetailRows(Rows):
+    """Everything about one variant, to be read from the top down."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "section(1)", "Next part"),
+        Binding("N", "section(-1)", "Part before", show=False),
+    ]
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._page = Page((), {})
+
+    def show(self, page: Page, *, again: bool) -> None:
+        """Shows a page; the cursor stays where it was if it is of the same variant."""
+        self._page = page
+        if not again:
+            self.set_reactive(Rows.cursor, 0)
+            self.scroll_to(y=0, animate=False, immediate=True)
+        self.renew()
+
+    def count(self) -> int:
+        return len(self._page.lines)
+
+    def wide(self) -> int:
+        return max(self.room, 200)
+
+    @property
+    def shows_cursor(self) -> bool:
+        return self.has_focus
+
+    def row(self, at: int) -> Text:
+        line = self._page.lines[at]
+        if len(line) == 1 and line[0][1] == "diff":
+            return diff_line(line[0][0], self.palette, dark=self.app.current_theme.dark)
+        return self.palette.text(line)
+
+    def action_section(self, by: int) -> None:
+        starts = sorted(self._page.sections.values())
+        if by > 0:
+            target = next((at for at in starts if at > self.cursor), self.count() - 1)
+        else:
+            target = next((at for at in reversed(starts) if at < self.cursor), 0)
+        self.cursor = target
+        self.scroll_to(y=target, animate=False)
+
+
+class LineagePane(Pane):
+    """Tree and detail."""
+
+    SCOPED_CSS = False
+    DEFAULT_CSS = """
+    #tree-side { width: 1fr; }
+    #detail { width: 1fr; padding: 0 0 0 1; border-left: solid $panel; display: none; }
+    .-wide #detail, .-huge #detail { display: block; }
+    LineagePane.-reading #detail { display: block; }
+    .-narrow LineagePane.-reading #tree-side { display: none; }
+    #tree-note { height: 1; padding: 0 1; color: $text-muted; }
+    #tree-filter { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter"),
+        Binding("enter", "read", "Read"),
+        Binding("escape", "back", "Back", show=False),
+        Binding("tab", "other", "Other side", show=False),
+        Binding("R", "replicate", "Replicate"),
+        Binding("T", "retry", "Retry", show=False),
+    ]
+
+    class Read(Message):
+        """A variant was read."""
+
+        def __init__(self, detail: Detail | None, error: str) -> None:
+            super().__init__()
+            self.detail, self.error = detail, error
+
+    def __init__(self, place: Place, *, id: str) -> None:
+        super().__init__(place, id=id)
+        self._snapshot: Snapshot | None = None
+        self._timer: Timer | None = None
+        self._detail: Detail | None = None
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            with Vertical(id="tree-side"):
+                yield Static(id="tree-note")
+                yield Tree(id="tree")
+                yield Input(placeholder=FILTER_HELP, id="tree-filter", compact=True)
+            yield DetailRows(id="detail")
+
+    @property
+    def family_tree(self) -> Tree:
+        return self.query_one(Tree)
+
+    def on_mount(self) -> None:
+        kept = self.run_app.state.filters.get("lineage", "")
+        if kept:
+            self.query_one(Input).value = kept
+            self.query_one(Input).display = True
+
+    def show(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self.family_tree.show(snapshot)
+        self._note()
+        self._read_soon()
+
+    def settle(self) -> None:
+        self.family_tree.focus()
+
+    def point(self, variant: int | None) -> None:
+        self.family_tree.point(variant)
+
+    def selected(self) -> int | None:
+        return self.family_tree.variant
+
+    def keep(self, state: State) -> None:
+        state.filters["lineage"] = self.family_tree.query_text
+
+    def _note(self, trouble: str = "") -> None:
+        note, snapshot = self.query_one("#tree-note", Static), self._snapshot
+        if snapshot is None:
+            return
+        if trouble:
+            note.update(self.palette.text([(trouble, "bad")]))
+            return
+        shown, kept = self.family_tree.count(), sum(row.kept for row in snapshot.rows)
+        text = f"{len(snapshot.rows):,} variants, {kept:,} were kept"
+        if shown != len(snapshot.rows):
+            text += f", {shown:,} in sight"
+        noise = f"  noise of a trial {words.score(snapshot.noise)}" if snapshot.noise else ""
+        note.update(self.palette.text([(text + noise, "dim")]))
+
+    def on_tree_changed(self, event: Tree.Changed) -> None:
+        event.stop()
+        self._note()
+        self._read_soon()
+
+    # The filter
+
+    def action_filter(self) -> None:
+        field = self.query_one(Input)
+        field.display = True
+        field.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        try:
+            self.family_tree.filter(event.value)
+        except FilterError as error:
+            self._note(str(error))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.query_one(Input).display = bool(event.value)
+        self.family_tree.focus()
+
+    # The detail
+
+    def on_rows_moved(self, event: Rows.Moved) -> None:
+        event.stop()
+        if event.rows is self.family_tree:
+            self._read_soon()
+
+    def on_rows_chosen(self, event: Rows.Chosen) -> None:
+        event.stop()
+        self.action_read()
+
+    def _read_soon(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(READ_SECONDS, self._read_now)
+
+    def _read_now(self) -> None:
+        variant, snapshot = self.family_tree.variant, self._snapshot
+        if variant is not None and snapshot is not None:
+            self._fetch(variant, snapshot)
+
+    @work(thread=True, exclusive=True, group="detail")
+    def _fetch(self, variant: int, snapshot: Snapshot) -> None:
+        worker = get_current_worker()
+        detail, error = None, ""
+        try:
+            with Reader.open(self.place.archive) as reader:
+                detail = variant_view.read(reader, snapshot, self.place, variant)
+        except ArchiveError as caught:
+            error = str(caught)
+        if not worker.is_cancelled:
+            self.post_message(self.Read(detail, error))
+
+    def on_lineage_pane_read(self, message: Read) -> None:
+        if message.error:
+            self._note(message.error)
+        if message.detail is None or self._snapshot is None or self.family_tree.family is None:
+            return
+        again = self._detail is not None and self._detail.row.id == message.detail.row.id
+        self._detail = message.detail
+        self._lay_out(again=again)
+
+    def _lay_out(self, *, again: bool) -> None:
+        rows, family = self.query_one(DetailRows), self.family_tree.family
+        if self._detail is None or self._snapshot is None or family is None:
+            return
+        children = family.children(self._detail.row.id)
+        width = max(rows.room - 1, 30)
+        rows.show(variant_view.page(self._detail, self._snapshot, children, width), again=again)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._lay_out, again=True)
+
+    def action_read(self) -> None:
+        self.add_class("-reading")
+        self.query_one(DetailRows).focus()
+        self.call_after_refresh(self._lay_out, again=True)
+
+    def action_back(self) -> None:
+        field = self.query_one(Input)
+        if field.has_focus or (field.display and not self.has_class("-reading")):
+            field.value = ""
+            field.display = False
+        self.remove_class("-reading")
+        self.family_tree.focus()
+
+    def action_other(self) -> None:
+        if self.query_one(DetailRows).has_focus:
+            self.action_back()
+        else:
+            self.action_read()
+
+    # Steering
+
+    def action_replicate(self) -> None:
+        if (variant := self.family_tree.variant) is not None:
+            self.run_app.ask(Verb.REPLICATE, variant=str(variant))
+
+    def action_retry(self) -> None:
+        if (variant := self.family_tree.variant) is not None:
+            self.run_app.ask(Verb.RETRY, variant=str(variant))
+
+
+FILTER_HELP = "words, op:tune, status:crashed, effect<-0.01, kept:true, -word"

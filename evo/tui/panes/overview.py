@@ -1,0 +1,273 @@
+"""The overview: whether the night was worth it, at a glance, and what goes on now."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+from textual.widgets import Static
+
+from evo.engine.inbox import Request
+from evo.report import words
+from evo.text import clean_text
+from evo.tui.panes.pane import Pane
+from evo.tui.rows import TextRows
+from evo.tui.theme import palette
+from evo.tui.views import overview as view
+from evo.tui.views.overview import LiveTrial, Pace
+from evo.tui.views.place import Place, Pulse
+from evo.tui.views.plotting import Piece, bar, plot, sparkline
+from evo.tui.views.snapshot import Snapshot
+
+MOST_RUNNING = 8
+KEEP = 0.85
+"""Share of the trials that the plot's height is made for; the worst are shown at its edge."""
+
+
+class ProgressPlot(Widget):
+    """Every trial as a point, kept ones bright, and the champions as a line."""
+
+    DEFAULT_CSS = "ProgressPlot { height: 1fr; min-height: 4; }"
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._snapshot: Snapshot | None = None
+
+    def show(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self.refresh()
+
+    def render(self) -> Text:
+        colours = palette(self.app.current_theme)
+        rows = [] if self._snapshot is None else self._rows(self._snapshot)
+        return Text("\n").join(colours.text(row) for row in rows)
+
+    def _rows(self, snapshot: Snapshot) -> list[list[Piece]]:
+        layers = view.progress(snapshot, few=len(snapshot.points) <= 2 * self.size.width)
+        return plot(layers, self.size.width, self.size.height, keep=KEEP)
+
+
+class OverviewPane(Pane):
+    """Best so far, progress, what runs, what waits, what happened."""
+
+    SCOPED_CSS = False
+    DEFAULT_CSS = """
+    OverviewPane { padding: 0 1; }
+    #headline { height: auto; padding: 1 0 0 0; }
+    .-short #headline { padding: 0; }
+    #pace { height: auto; padding: 0 0 1 0; }
+    .-short #pace { padding: 0; }
+    .caption { height: 1; color: $text-muted; }
+    #running { height: auto; max-height: 10; }
+    #asked { height: auto; max-height: 4; }
+    #events { height: 5; }
+    OverviewPane Static { text-wrap: nowrap; text-overflow: ellipsis; }
+    #left { width: 1fr; }
+    #right { width: 44; padding: 0 0 0 2; display: none; }
+    .-wide #right, .-huge #right { display: block; }
+    .-huge #right { width: 90; }
+    .-wide #events-below, .-wide #events, .-huge #events-below, .-huge #events { display: none; }
+    .-short #events { height: 3; }
+    #recent { height: 1fr; }
+    #side { height: auto; }
+    """
+
+    def __init__(self, place: Place, *, id: str) -> None:
+        super().__init__(place, id=id)
+        self._metric = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="headline")
+        yield Static(id="pace")
+        with Horizontal():
+            with Vertical(id="left"):
+                yield ProgressPlot(id="progress")
+                yield Static(id="running")
+                yield Static(id="asked")
+                yield Static("Last events", classes="caption", id="events-below")
+                yield Static(id="events")
+            with Vertical(id="right"):
+                yield Static(id="side")
+                yield Static("Last events", classes="caption")
+                yield TextRows(id="recent")
+
+    def show(self, snapshot: Snapshot) -> None:
+        self.query_one(ProgressPlot).show(snapshot)
+
+    def beat(self, pulse: Pulse, snapshot: Snapshot | None) -> None:
+        line = self.palette.text
+        self._metric = snapshot.facts.metric if snapshot else ""
+        if snapshot is None:
+            waiting = "The baseline runs: nothing is published before it has a score."
+            if not pulse.alive:
+                waiting = "Nothing is published yet; `evo run` starts a search."
+            self.put("#headline", line([(waiting, "dim")]))
+        else:
+            self._headline(snapshot)
+            self._pace(view.pace(pulse, snapshot), snapshot)
+            self._side(pulse, snapshot)
+        self._show_running(pulse, snapshot)
+        self._asked(pulse, snapshot)
+        self._events(pulse)
+
+    def settle(self) -> None:
+        self.query_one("#recent", TextRows).focus()
+
+    # The parts
+
+    def _headline(self, snapshot: Snapshot) -> None:
+        found, wide = view.best(snapshot), self.size.width >= 100
+        line, metric = self.palette.text, snapshot.facts.metric
+        if found is None:
+            text = line([("No score yet: ", "title"), ("the baseline hasn't been measured", "dim")])
+            self.put("#headline", text)
+            return
+        error = f" ± {found.error:.4f}" if found.error is not None else ""
+        trials = f" ({found.row.trials} trial{'s' if found.row.trials != 1 else ''})"
+        first: list[Piece] = [
+            (f"{metric} ", "dim"),
+            ("self-reported " if snapshot.facts.self_reported else "", "warn"),
+            (words.score(found.row.score), "champion"),
+            (error, "champion"),
+            (trials if wide else "", "dim"),
+        ]
+        if found.gain is None or found.row.id == 0:
+            first.append(("   no gain yet: the baseline leads", "dim"))
+        else:
+            gain_error = f" ± {found.gain_error:.4f}" if found.gain_error is not None else ""
+            share = f" ({found.share:.1%})" if found.share is not None else ""
+            arrow = "▲" if found.gain > 0 else "▼"
+            first.append((f"   {arrow} {abs(found.gain):.4f}{gain_error}{share}", "good"))
+            than = "better than" if found.gain > 0 else "worse than"
+            first.append((f" {than} the baseline" if wide else "", "dim"))
+        second: list[Piece] = [(f"v{found.row.id} ", "champion"), (found.row.title, "")]
+        text = line(first).append("\n").append_text(line(second))
+        self.put("#headline", text)
+
+    def _pace(self, pace: Pace, snapshot: Snapshot) -> None:
+        wanted = f"/{pace.wanted}" if pace.wanted else ""
+        parts: list[tuple[str, str]] = [
+            ("tried", f"{pace.finished:,}{wanted}"),
+            ("scored", f"{pace.scored:,}"),
+            ("living", f"{pace.living}"),
+            ("refused", f"{pace.refused:,}"),
+        ]
+        if pace.per_hour is not None:
+            parts.append(("trials/h", words.short(pace.per_hour)))
+        if pace.busy is not None:
+            parts.append(("busy", f"{pace.busy:.0%}"))
+        if pace.tokens_per_second:
+            parts.append(("tok/s", words.short(pace.tokens_per_second)))
+        if snapshot.spend.usd:
+            parts.append(("spent", words.money(snapshot.spend.usd)))
+        if pace.left is not None:
+            parts.append(("stops in", words.duration(pace.left)))
+        pieces: list[Piece] = []
+        for name, value in parts:
+            pieces += [(f"{name} ", "dim"), (value, "title"), ("   ", "")]
+        self.put("#pace", self.palette.text(pieces))
+
+    def _show_running(self, pulse: Pulse, snapshot: Snapshot | None) -> None:
+        trials = pulse.beat.running if pulse.beat and pulse.alive else ()
+        lines = []
+        for trial in trials[:MOST_RUNNING]:
+            curve = pulse.live.get(trial.trial, ())
+            parent = self.run_app.parent_curve(trial.variant)
+            lines.append(self._trial(view.live(trial, curve, parent)))
+        if len(trials) > MOST_RUNNING:
+            more = f"and {len(trials) - MOST_RUNNING} more"
+            lines.append(self.palette.text([(more, "dim")]))
+        text = self.palette.text([(self._running_caption(pulse, snapshot), "dim")])
+        for one in lines:
+            text.append("\n").append_text(one)
+        self.put("#running", text)
+
+    def _running_caption(self, pulse: Pulse, snapshot: Snapshot | None) -> str:
+        if not pulse.alive or pulse.beat is None:
+            return ""
+        beat, device = pulse.beat, snapshot.facts.device if snapshot else ""
+        where = f" on {device}" if device else ""
+        return f"Running {len(beat.running)} of {beat.slots} slots{where}, {beat.queued} queued"
+
+    def _trial(self, one: LiveTrial) -> Text:
+        width = self.size.width
+        wide = width >= 100
+        pieces: list[Piece] = [
+            (f"v{one.trial.variant:<5}", "title"),
+            (bar(one.trial.share, 20 if wide else 10), "bar"),
+            (f" {one.trial.share:4.0%}  ", ""),
+        ]
+        if one.losses:
+            pieces.append((sparkline(one.losses, 16 if wide else 8), "info"))
+            pieces.append((f" {one.losses[-1]:.3f}", ""))
+            if one.against_parent is not None:
+                style = "good" if one.against_parent < 0 else "bad"
+                pieces.append((f" {one.against_parent:+.3f} vs parent", style))
+        if one.tokens_per_second:
+            pieces.append((f"  {words.short(one.tokens_per_second)} tok/s", "dim"))
+        elif one.steps_per_second and wide:
+            pieces.append((f"  {words.short(one.steps_per_second)} steps/s", "dim"))
+        if one.memory_mb:
+            pieces.append((f"  {words.megabytes(one.memory_mb)}", "dim"))
+        pieces.append((f"  {one.trial.title}", "dim" if one.losses else ""))
+        line = self.palette.text(pieces)
+        line.truncate(max(self.query_one("#left").size.width, 20), overflow="ellipsis")
+        return line
+
+    def _asked(self, pulse: Pulse, snapshot: Snapshot | None) -> None:
+        lines = [self.palette.text(self._pending(request, pulse)) for request in pulse.pending[-3:]]
+        asked = self.run_app.asked
+        for one in snapshot.answered if snapshot else ():
+            if one.id in asked and len(lines) < 4:
+                lines.append(
+                    self.palette.text(
+                        [
+                            ("✓ ", "good"),
+                            (f"{one.verb} {asked[one.id]}".rstrip() + f": {one.outcome}", "dim"),
+                        ]
+                    )
+                )
+        text = self.palette.text([])
+        for number, line in enumerate(lines):
+            text.append("\n" if number else "").append_text(line)
+        self.query_one("#asked").display = bool(lines)
+        self.put("#asked", text)
+
+    def _pending(self, request: Request, pulse: Pulse) -> list[Piece]:
+        given = " ".join(clean_text(value)[:60] for value in request.arguments.values())
+        ago = words.ago(pulse.at - request.at)
+        return [
+            ("⧗ ", "warn"),
+            (f"{request.verb} {given} ".replace("\n", " "), ""),
+            (f"asked {ago} ago by {clean_text(request.who)}, not taken yet", "dim"),
+        ]
+
+    def _events(self, pulse: Pulse) -> None:
+        lines = [self._event(line) for line in reversed(pulse.events)]
+        recent = self.query_one("#recent", TextRows)
+        if recent.display:
+            recent.show(lines)
+        text = self.palette.text([])
+        for number, line in enumerate(lines[:5]):
+            text.append("\n" if number else "").append_text(line)
+        self.put("#events", text)
+
+    def _event(self, line: str) -> Text:
+        when, _, rest = line.partition("  ")
+        kind, _, said = rest.partition(" ")
+        style = {"champion": "champion", "failed": "bad", "lost": "warn", "refused": "faint"}
+        said = " ".join(said.replace(f"{self._metric} ", "").split())
+        return self.palette.text(
+            [
+                (f"{when[11:19]} ", "faint"),
+                (f"{kind:<9}", style.get(kind, "dim")),
+                (said, style.get(kind, "")),
+            ]
+        )
+
+    def _side(self, pulse: Pulse, snapshot: Snapshot) -> None:
+        text = self.palette.text([])
+        for pieces in view.side(pulse, snapshot):
+            text.append_text(self.palette.text(pieces)).append("\n")
+        self.put("#side", text)

@@ -1,0 +1,156 @@
+"""Steering: every action that changes the course, as a menu that is made for the moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from evo.engine.heartbeat import Phase
+from evo.engine.inbox import Verb
+from evo.tui.views.place import Pulse
+from evo.tui.views.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An action by its name, for the command palette."""
+
+    verb: Verb
+    title: str
+    help: str
+
+
+COMMANDS = (
+    Command(Verb.PAUSE, "Pause", "Start no new trial; those that run go on"),
+    Command(Verb.RESUME, "Resume", "Go on after a pause"),
+    Command(Verb.HINT, "Hint", "Tell the operators something, from now on"),
+    Command(Verb.ENQUEUE, "Enqueue a file", "Have a patch or a file of yours tried next"),
+    Command(Verb.RETRY, "Retry a variant", "Run the selected variant again, next"),
+    Command(Verb.REPLICATE, "Replicate a variant", "Measure it once more, with a fresh seed"),
+    Command(Verb.KILL, "Kill a trial", "Give it up, and don't hold it against its variant"),
+    Command(Verb.PRUNE, "Prune a trial", "Give it up as hopeless"),
+    Command(Verb.BUDGET, "Change the budget", "When the session ends"),
+    Command(Verb.SLOTS, "Change the slots", "How many trials run at a time"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One line of the menu: what is asked, and what a person has yet to say."""
+
+    verb: Verb
+    title: str
+    arguments: dict[str, str] = field(default_factory=dict)
+    questions: tuple[tuple[str, str], ...] = ()
+    """Names of arguments, and what is asked for each."""
+
+
+def ready(verb: Verb, pulse: Pulse | None) -> str:
+    """Why a request can't be made now; empty if it can."""
+    if verb.needs_engine and not (pulse and pulse.alive):
+        return "no engine works on this run: `evo run` goes on with it"
+    return ""
+
+
+def choices(pulse: Pulse | None, snapshot: Snapshot | None, variant: int | None) -> list[Choice]:
+    """What can be done now: to the run, to the selected variant, and to each running trial."""
+    found = [
+        Choice(Verb.HINT, "Hint: tell the operators something", {}, (("text", "The hint"),)),
+        Choice(
+            Verb.ENQUEUE,
+            "Enqueue: have a patch or a file tried next",
+            {},
+            (("text", "Path of the patch or file"), ("title", "What it is called")),
+        ),
+    ]
+    beat = pulse.beat if pulse and pulse.alive else None
+    if beat is not None:
+        paused = beat.phase is Phase.PAUSED
+        verb, what = (
+            (Verb.RESUME, "Resume") if paused else (Verb.PAUSE, "Pause: start no new trial")
+        )
+        found.insert(0, Choice(verb, what))
+    if variant is not None:
+        row = snapshot.row(variant) if snapshot else None
+        name = f"v{variant} {row.title if row else ''}"[:50]
+        given = {"variant": str(variant)}
+        found += [
+            Choice(Verb.REPLICATE, f"Replicate {name}", given),
+            Choice(Verb.RETRY, f"Retry {name}", given),
+        ]
+    if beat is not None:
+        for trial in beat.running:
+            name = f"trial {trial.trial}, v{trial.variant} {trial.title}"[:50]
+            given = {"trial": str(trial.trial)}
+            found += [
+                Choice(Verb.KILL, f"Kill {name}", given),
+                Choice(Verb.PRUNE, f"Prune {name}", given),
+            ]
+        slots = f"Slots: trials at a time (now {beat.slots})"
+        found += [
+            Choice(
+                Verb.BUDGET,
+                "Budget: stop after N more trials",
+                {},
+                (("trials", "How many trials from now, or none"),),
+            ),
+            Choice(
+                Verb.BUDGET,
+                "Budget: stop after H more hours",
+                {},
+                (("hours", "How many hours from now, or none"),),
+            ),
+            Choice(Verb.SLOTS, slots, {}, (("count", "Trials at a time"),)),
+            Choice(Verb.STOP, "Stop: let the running trials finish", {"how": "finish"}),
+            Choice(Verb.STOP, "Stop now", {"how": "now"}),
+        ]
+    return found
+
+
+class Steering(ModalScreen[Choice | None]):
+    """The menu."""
+
+    CSS = """
+    Steering { align: center middle; background: $background 60%; }
+    #menu { width: 66; max-width: 95%; height: auto; max-height: 90%; background: $panel;
+            padding: 1 2; border: round $primary; }
+    #menu OptionList { height: auto; max-height: 20; background: $panel; border: none;
+                       padding: 0; }
+    #menu Static { color: $text-muted; height: auto; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,s", "close", "Close"),
+        Binding("j", "down", "Down", show=False),
+        Binding("k", "up", "Up", show=False),
+    ]
+
+    def __init__(self, pulse: Pulse | None, snapshot: Snapshot | None, variant: int | None) -> None:
+        super().__init__()
+        self._choices = choices(pulse, snapshot, variant)
+        self._alive = bool(pulse and pulse.alive)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="menu"):
+            yield OptionList(*(Option(Text(one.title)) for one in self._choices))
+            kept = "" if self._alive else "\nNo engine works: what is asked waits for the next."
+            yield Static(f"\nEach is a command too: evo pause, evo hint, …{kept}")
+
+    def action_down(self) -> None:
+        self.query_one(OptionList).action_cursor_down()
+
+    def action_up(self) -> None:
+        self.query_one(OptionList).action_cursor_up()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._choices[event.option_index])
+
+    def action_close(self) -> None:
+        self.dismiss(None)

@@ -1,0 +1,275 @@
+"""What the overview says: whether the night was worth it, what runs, and what is wrong."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+
+from evo.engine.heartbeat import Phase, RunningTrial
+from evo.nouns import CurvePoint
+from evo.report import words
+from evo.tui.views.place import LITTLE_MB, Pulse
+from evo.tui.views.plotting import Layer, Piece
+from evo.tui.views.snapshot import Row, Snapshot
+
+SILENT_SECONDS = 20.0
+"""A heart that beats every second and was silent for so long is in trouble."""
+OLD_SECONDS = 30.0
+"""How much older than the last trial the published archive may be."""
+RECENT_SECONDS = 3600.0
+"""Trials an hour are counted over the last so many seconds."""
+FAILURES_IN_A_ROW = 5
+
+
+class Severity(IntEnum):
+    """How loud a line of health is."""
+
+    QUIET = 0
+    GOOD = 1
+    WARNING = 2
+    DANGER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One thing that a person should know before all others."""
+
+    severity: Severity
+    text: str
+
+
+def health(pulse: Pulse, snapshot: Snapshot | None) -> Health:
+    """The worst that is to be said of a run at this moment."""
+    return max(_ailments(pulse, snapshot), key=lambda one: one.severity)
+
+
+def _ailments(pulse: Pulse, snapshot: Snapshot | None) -> list[Health]:
+    beat, found = pulse.beat, [Health(Severity.QUIET, "")]
+    last = pulse.events[-1].partition("  ")[2] if pulse.events else ""
+    if beat is not None and beat.phase is Phase.FAILED:
+        found.append(Health(Severity.DANGER, f"THE ENGINE FAILED: {beat.message}"))
+    elif beat is not None and not beat.phase.over and not pulse.alive:
+        ago = words.ago(pulse.at - beat.at)
+        found.append(
+            Health(
+                Severity.DANGER,
+                f"THE ENGINE IS GONE, last seen {ago} ago; `evo run` goes on. Its last words: "
+                f"{' '.join(last.split()) or 'none'}",
+            )
+        )
+    elif beat is not None and beat.phase is Phase.STOPPED:
+        found.append(Health(Severity.GOOD, f"Stopped: {beat.message}. `evo run` goes on"))
+    elif beat is not None and pulse.at - beat.at > SILENT_SECONDS:
+        ago = words.ago(pulse.at - beat.at)
+        found.append(Health(Severity.WARNING, f"The engine has been silent for {ago}"))
+    elif beat is not None and beat.phase is Phase.PAUSED:
+        found.append(Health(Severity.WARNING, "Paused: no new trial is started until `evo resume`"))
+    elif beat is not None and beat.phase is Phase.FINISHING:
+        found.append(Health(Severity.WARNING, f"Finishing the running trials: {beat.message}"))
+    if pulse.alive and pulse.free_mb < LITTLE_MB:
+        size = words.megabytes(pulse.free_mb)
+        found.append(Health(Severity.DANGER, f"THE DISK IS NEARLY FULL: {size} are left"))
+    if snapshot is not None and (streak := failures_in_a_row(snapshot)) >= FAILURES_IN_A_ROW:
+        trial, _, status, cause = snapshot.last_causes[0]
+        found.append(
+            Health(
+                Severity.WARNING,
+                f"The last {streak} trials have no score; trial {trial} {status}: {cause}",
+            )
+        )
+    return found
+
+
+def failures_in_a_row(snapshot: Snapshot) -> int:
+    """How many of the last trials came to no score, one after another."""
+    for count, point in enumerate(reversed(snapshot.points)):
+        if point.score is not None:
+            return count
+    return len(snapshot.points)
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The champion against the baseline."""
+
+    row: Row
+    error: float | None
+    gain: float | None
+    gain_error: float | None
+    share: float | None
+    """The gain as a share of the baseline's score."""
+
+
+def best(snapshot: Snapshot) -> Best | None:
+    """The champion; None before the baseline has a score."""
+    row = None if snapshot.champion is None else snapshot.row(snapshot.champion)
+    baseline = snapshot.row(0)
+    if row is None or baseline is None:
+        return None
+    gain = snapshot.gain(row) if row.id else None
+    share = gain / abs(baseline.score) if gain is not None and baseline.score else None
+    return Best(row, snapshot.error(row), gain, snapshot.gain_error(row), share)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How quickly a run goes on, and what it uses."""
+
+    finished: int
+    scored: int
+    wanted: int | None
+    living: int
+    """Variants that may become parents."""
+    refused: int
+    per_hour: float | None
+    """Over the last hour, or since the engine began."""
+    busy: float | None
+    """Share of the slots' time in which a trial ran, since the engine began."""
+    seconds: float
+    """Since the engine began; 0 without one."""
+    left: float | None
+    tokens_per_second: float | None
+    """Median of the last scored trials."""
+
+
+def pace(pulse: Pulse, snapshot: Snapshot) -> Pace:
+    """How quickly a run goes on."""
+    beat = pulse.beat
+    scored = sum(point.score is not None for point in snapshot.points)
+    refused = sum(count for outcome, count in snapshot.outcomes.items() if outcome != "accepted")
+    return Pace(
+        finished=len(snapshot.points),
+        scored=scored,
+        wanted=beat.trials_wanted if beat and pulse.alive else None,
+        living=beat.kept if beat else 0,
+        refused=refused,
+        per_hour=_per_hour(pulse, snapshot),
+        busy=beat.busy if beat else None,
+        seconds=beat.seconds if beat else 0.0,
+        left=beat.seconds_left if beat and pulse.alive else None,
+        tokens_per_second=snapshot.tokens_per_second,
+    )
+
+
+def _per_hour(pulse: Pulse, snapshot: Snapshot) -> float | None:
+    beat = pulse.beat
+    if beat is None or beat.seconds <= 0:
+        return None
+    span = min(beat.seconds, RECENT_SECONDS)
+    since = datetime.fromtimestamp(beat.at - span, UTC).replace(tzinfo=None)
+    ends = [point.finished_at for point in snapshot.points if point.finished_at is not None]
+    recent = sum(1 for end in ends if end >= since)
+    return recent * 3600 / span if recent else None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTrial:
+    """A trial that runs, and how it stands."""
+
+    trial: RunningTrial
+    losses: tuple[float, ...]
+    steps_per_second: float | None
+    tokens_per_second: float | None
+    memory_mb: float | None
+    against_parent: float | None
+    """Loss less the parent's loss at the same share of the budget; less than 0 is better."""
+
+
+def live(
+    trial: RunningTrial, curve: Sequence[CurvePoint], parent: Sequence[CurvePoint]
+) -> LiveTrial:
+    """How a running trial stands.
+
+    Args:
+        trial: As the heartbeat has it.
+        curve: What it has reported so far.
+        parent: The curve of its first parent's last scored trial; empty if unknown.
+    """
+    last = curve[-1] if curve else None
+    rate = last.step / last.elapsed_seconds if last and last.elapsed_seconds > 0 else None
+    tokens = last.tokens / last.elapsed_seconds if last and rate and last.tokens else None
+    against = None
+    if last is not None and (then := loss_at(parent, last.elapsed_seconds)) is not None:
+        against = last.loss - then
+    return LiveTrial(
+        trial=trial,
+        losses=tuple(point.loss for point in curve),
+        steps_per_second=rate,
+        tokens_per_second=tokens,
+        memory_mb=last.memory_mb if last and last.memory_mb else None,
+        against_parent=against,
+    )
+
+
+def loss_at(curve: Sequence[CurvePoint], elapsed_seconds: float) -> float | None:
+    """A curve's loss at a moment, between two reports by a straight line; None outside of it."""
+    if not curve or not curve[0].elapsed_seconds <= elapsed_seconds <= curve[-1].elapsed_seconds:
+        return None
+    after = bisect_left(curve, elapsed_seconds, key=lambda point: point.elapsed_seconds)
+    if after == 0:
+        return curve[0].loss
+    a, b = curve[after - 1], curve[after]
+    share = (elapsed_seconds - a.elapsed_seconds) / (b.elapsed_seconds - a.elapsed_seconds)
+    return a.loss + share * (b.loss - a.loss)
+
+
+def progress(snapshot: Snapshot, *, few: bool) -> list[Layer]:
+    """The progress plot: trials in the order in which they ended, and who led when.
+
+    Args:
+        snapshot: What was published.
+        few: Whether there is room for a whole cell a trial.
+    """
+    ignored: tuple[list[float], list[float]] = ([], [])
+    kept: tuple[list[float], list[float]] = ([], [])
+    for number, point in enumerate(snapshot.points, 1):
+        if point.score is not None:
+            xs, ys = kept if point.kept else ignored
+            xs.append(number)
+            ys.append(point.score)
+    leads = snapshot.promotions
+    line: tuple[list[float], list[float]] = ([], [])
+    for promotion in leads:
+        line[0].append(_trials_before(snapshot, promotion.at))
+        line[1].append(promotion.mean)
+    if line[0]:
+        line[0].append(max(len(snapshot.points), line[0][-1]))
+        line[1].append(line[1][-1])
+    return [
+        Layer(*ignored, "ignored", mark="∙" if few else ""),
+        Layer(*line, "line", steps=True),
+        Layer(*kept, "kept", mark="•" if few else ""),
+    ]
+
+
+def _trials_before(snapshot: Snapshot, at: datetime) -> int:
+    ends = [point.finished_at or at for point in snapshot.points]
+    return max(bisect_right(ends, at), 1)
+
+
+def side(pulse: Pulse, snapshot: Snapshot) -> list[list[Piece]]:
+    """What stands beside the plot where there is room: the champion's way, and what waits."""
+    lines: list[list[Piece]] = [[("What brought it", "dim")]]
+    path = [row for row in map(snapshot.row, snapshot.path) if row is not None]
+    for row in path[-8:]:
+        style = "good" if row.better else "bad" if row.better is not None else "dim"
+        shown = words.effect(row.effect) if row.parents else words.score(row.score)
+        name = "champion" if row.id == snapshot.champion else "title"
+        lines.append([(f"v{row.id:<5}", name), (f"{shown:>9}  ", style), (row.title, "")])
+    queued = snapshot.queued if pulse.alive else ()
+    if queued:
+        lines += [[], [(f"Queue: {len(queued)}", "dim")]]
+        for _, variant, purpose in queued[:5]:
+            waiting = snapshot.row(variant)
+            again = "again: " if purpose == "replicate" else ""
+            title = waiting.title if waiting else ""
+            lines.append([(f"v{variant:<5} ", "title"), (again, "info"), (title, "")])
+    if snapshot.last_causes:
+        lines += [[], [("Last without a score", "dim")]]
+        for _, variant, status, cause in snapshot.last_causes[:5]:
+            lines.append([(f"v{variant:<5} ", "title"), (f"{status} ", "bad"), (cause, "dim")])
+    lines.append([])
+    return lines

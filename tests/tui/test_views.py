@@ -1,0 +1,277 @@
+"""What the screens show, as plain data, without a terminal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evo.archive.reading import Reader
+from evo.engine import curves, heartbeat, inbox
+from evo.engine.heartbeat import Phase
+from evo.engine.inbox import Verb
+from evo.nouns import CurvePoint
+from evo.report import words
+from evo.tui.views import ablation, overview, variant
+from evo.tui.views.filtering import FilterError, parse
+from evo.tui.views.lineage import Family, pieces
+from evo.tui.views.overview import Severity
+from evo.tui.views.place import Place, look
+from evo.tui.views.snapshot import Snapshot
+from tests.tui.runs import beat, empty_run, make_large, make_run, running_trial, snapshot_of
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return make_run(tmp_path_factory.mktemp("views"))
+
+
+@pytest.fixture(scope="module")
+def snapshot(place: Place) -> Snapshot:
+    return snapshot_of(place)
+
+
+# The snapshot
+
+
+def test_a_snapshot_knows_the_champion_its_way_and_its_gain(snapshot: Snapshot) -> None:
+    best = overview.best(snapshot)
+    assert best is not None
+    assert (best.row.id, best.row.title, best.row.trials) == (7, "DEPTH 4 -> 5", 2)
+    assert best.gain == pytest.approx(2.002 - 1.861)
+    assert best.error == pytest.approx(snapshot.noise / 2**0.5)  # type: ignore[operator]
+    assert snapshot.path == (0, 1, 4, 7)
+    assert [row.status for row in snapshot.rows if row.score is None] == ["crashed"]
+
+
+def test_an_archive_in_which_nothing_has_begun_is_no_snapshot(tmp_path: Path) -> None:
+    pulse = look(empty_run(tmp_path), 0.0)
+    assert (pulse.beat, pulse.alive, pulse.stamp, pulse.events) == (None, False, None, ())
+    assert overview.health(pulse, None).severity is Severity.QUIET
+
+
+def test_control_codes_and_wide_characters_never_reach_the_screen(tmp_path: Path) -> None:
+    place = make_large(tmp_path, 3)
+    import duckdb
+
+    with duckdb.connect(str(place.archive)) as connection:
+        connection.execute(
+            "UPDATE variants SET title = ? WHERE id = 2",
+            ["\x1b[2J\x07 wide 漢字 \u202e evil\r\nsecond line"],
+        )
+    row = snapshot_of(place).row(2)
+    assert row is not None
+    assert row.title == "·[2J· wide 漢字 · evil second line"
+
+
+# Health
+
+
+@pytest.mark.parametrize(
+    ("phase", "alive", "words_said", "severity"),
+    [
+        (Phase.SEARCHING, True, "", Severity.QUIET),
+        (Phase.SEARCHING, False, "THE ENGINE IS GONE", Severity.DANGER),
+        (Phase.FAILED, False, "THE ENGINE FAILED: no room", Severity.DANGER),
+        (Phase.STOPPED, False, "Stopped: no room", Severity.GOOD),
+        (Phase.PAUSED, True, "Paused", Severity.WARNING),
+        (Phase.FINISHING, True, "Finishing", Severity.WARNING),
+    ],
+)
+def test_health_says_the_worst(
+    tmp_path: Path, phase: Phase, *, alive: bool, words_said: str, severity: Severity
+) -> None:
+    place = empty_run(tmp_path)
+    if alive:
+        beat(place, phase, message="no room")
+    else:
+        beat(place, phase, message="no room", pid=0)
+    found = overview.health(replace(look(place, 1001.0), free_mb=1e6), None)
+    assert found.severity is severity
+    assert found.text.startswith(words_said)
+
+
+def test_a_full_disk_and_a_silent_engine_are_told(tmp_path: Path) -> None:
+    place = empty_run(tmp_path)
+    beat(place, Phase.SEARCHING)
+    pulse = replace(look(place, 1100.0), free_mb=12.0)
+    assert "DISK IS NEARLY FULL: 12 MB" in overview.health(pulse, None).text
+    assert "silent for 100 s" in overview.health(replace(pulse, free_mb=1e6), None).text
+    back = replace(pulse, free_mb=1e6, at=-5000.0)  # a clock that was set back
+    assert overview.health(back, None).severity is Severity.QUIET
+
+
+def test_trials_that_fail_one_after_another_are_told_with_a_cause(snapshot: Snapshot) -> None:
+    failed = tuple(replace(point, score=None) for point in snapshot.points)
+    assert overview.failures_in_a_row(snapshot) == 0
+    sick = replace(snapshot, points=failed)
+    assert overview.failures_in_a_row(sick) == len(failed)
+
+
+# Running trials
+
+
+def test_a_running_trial_is_compared_with_its_parent_at_the_same_moment() -> None:
+    parent = [CurvePoint(1.0, 10, 4.0), CurvePoint(3.0, 30, 3.0)]
+    curve = [CurvePoint(1.0, 8, 3.9), CurvePoint(2.0, 16, 3.4, tokens=4000, memory_mb=700.0)]
+    shown = overview.live(running_trial(), curve, parent)
+    assert shown.against_parent == pytest.approx(3.4 - 3.5)
+    assert (shown.steps_per_second, shown.tokens_per_second, shown.memory_mb) == (
+        8.0,
+        2000.0,
+        700.0,
+    )
+    assert overview.loss_at(parent, 9.0) is None
+    assert overview.live(running_trial(), [], parent).against_parent is None
+
+
+def test_a_pulse_has_live_curves_and_what_waits_in_the_inbox(tmp_path: Path) -> None:
+    place = empty_run(tmp_path)
+    assert place.folder is not None
+    (place.folder / "trials" / "10").mkdir(parents=True)
+    curves.append(place.folder, 10, CurvePoint(1.0, 1, 3.0))
+    beat(place, Phase.SEARCHING, running=(running_trial(),))
+    inbox.ask(place.folder, Verb.HINT, text="warm up")
+    pulse = look(place, 1001.0)
+    assert pulse.live == {10: (CurvePoint(1.0, 1, 3.0),)}
+    assert [request.verb for request in pulse.pending] == [Verb.HINT]
+    assert heartbeat.alive(pulse.beat)
+
+
+def test_the_progress_plot_has_every_score_and_the_champions_as_a_line(snapshot: Snapshot) -> None:
+    ignored, line, kept = overview.progress(snapshot, few=False)
+    assert len(ignored.x) + len(kept.x) == 9
+    assert line.steps
+    assert list(line.y) == [2.0, 1.861, 1.861]
+    assert line.x[-1] == len(snapshot.points)
+
+
+# The tree
+
+
+def test_a_tree_shows_the_champions_way_first_and_a_second_parent_as_a_mark(
+    snapshot: Snapshot,
+) -> None:
+    family = Family(snapshot)
+    lines = family.lines()
+    assert [line.row.id for line in lines] == [0, 1, 4, 7, 3, 5, 6, 2]
+    text = ["".join(part for part, _ in pieces(line, family, 60, None)) for line in lines]
+    assert all(len(line) == 60 for line in text)
+    assert "×v2" in text[2]
+    assert text[3].startswith("│ │ ╰─★ v7")
+    assert "crashed" in text[6]
+
+
+def test_a_fold_hides_descendants_and_counts_them(snapshot: Snapshot) -> None:
+    lines = Family(snapshot).lines(folded={1})
+    assert [line.row.id for line in lines] == [0, 1, 2]
+    assert (lines[1].folded, lines[1].hidden) == (True, 5)
+
+
+def test_a_filter_shows_matches_with_their_ancestors_and_opens_folds(snapshot: Snapshot) -> None:
+    lines = Family(snapshot).lines(folded={0}, query="op:ablate")
+    assert [(line.row.id, line.dimmed) for line in lines] == [
+        (0, True), (1, True), (3, True), (5, False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("query", "matches"),
+    [
+        ("", {0, 1, 2, 3, 4, 5, 6, 7}),
+        ("warmup", {2, 4}),
+        ("WARMUP -op:crossover", {2}),
+        ("status:crashed", {6}),
+        ("effect<-0.05", {1}),
+        ("score>=1.96", {0, 2, 5}),
+        ("trials=2 kept:true", {0, 7}),
+        ("v3", {3}),
+        ("operator!=tune operator!=founder", {0, 4, 5}),
+    ],
+)
+def test_a_filter_is_words_names_and_numbers(
+    snapshot: Snapshot, query: str, matches: set[int]
+) -> None:
+    lines = Family(snapshot).lines(query=query)
+    assert {line.row.id for line in lines if not line.dimmed} == matches
+
+
+@pytest.mark.parametrize("query", ["colour:red", "score<cheap", "t:x"])
+def test_a_filter_that_makes_no_sense_says_why(query: str) -> None:
+    with pytest.raises(FilterError):
+        parse(query, ("title", "trials", "score"), ("title",))
+
+
+def test_a_hundred_thousand_variants_are_a_tree_of_which_little_is_open(tmp_path: Path) -> None:
+    snapshot = snapshot_of(make_large(tmp_path, 100_000))
+    assert len(snapshot.rows) == 100_000
+    family = Family(snapshot)
+    lines = family.lines(family.first_folds())
+    assert len(lines) < 60
+    assert sum(line.hidden + 1 for line in lines) == 100_000
+    assert len(family.lines(query="v99999")) == len(snapshot.path)
+
+
+# One variant
+
+
+def test_a_variants_page_has_its_diff_trials_relatives_and_log(
+    place: Place, snapshot: Snapshot
+) -> None:
+    log = place.log_of(8)
+    assert log is not None
+    log.parent.mkdir(parents=True)
+    log.write_text("step 1\x1b[31m\nstep 2\n")
+    with Reader.open(place.archive) as reader:
+        detail = variant.read(reader, snapshot, place, 7)
+        assert variant.read(reader, snapshot, place, 99) is None
+    assert detail is not None
+    page = variant.page(detail, snapshot, (), 60)
+    text = ["".join(part for part, _ in line) for line in page.lines]
+    assert text[0] == "★ v7  DEPTH 4 -> 5"
+    assert text[page.sections["diff"] + 2 :][:2] == ["--- a/train.py", "+++ b/train.py"]
+    assert "step 1·[31m" in text
+    assert any("v4" in line and "parent" in line for line in text)
+    assert sum("812 MB" in line for line in text) == 2
+
+
+def test_a_diff_of_five_thousand_lines_is_as_many_lines(place: Place, snapshot: Snapshot) -> None:
+    with Reader.open(place.archive) as reader:
+        detail = variant.read(reader, snapshot, place, 7)
+    assert detail is not None
+    long = replace(detail, diff=tuple(f"+x = {n}" for n in range(5_000)))
+    page = variant.page(long, snapshot, (), 60)
+    assert page.sections["log"] - page.sections["diff"] == 5_002
+
+
+# The waterfall
+
+
+def test_the_waterfall_adds_up_and_says_how_surely(place: Place, snapshot: Snapshot) -> None:
+    with Reader.open(place.archive) as reader:
+        falls = ablation.waterfall(reader, snapshot)
+    assert [fall.row.id for fall in falls] == [0, 1, 4, 7]
+    gains = [fall.gain for fall in falls if fall.gain is not None]
+    assert sum(gains) == pytest.approx(falls[-1].total)
+    assert [fall.verdict for fall in falls] == ["unknown", "clear", "clear", "clear"]
+    assert falls[1].without == pytest.approx(0.07)  # 5 is 3 without what 1 had brought
+    text = "".join(part for part, _ in ablation.pieces(falls[1], falls, 100))
+    assert "█" in text
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (words.ago(7), "7 s"), (words.ago(200), "3 min"), (words.ago(3 * 3600), "3 h"),
+        (words.ago(5 * 86400), "5 d"), (words.ago(-100), "0 s"), (words.short(873), "873"),
+        (words.short(12_345), "12.3k"), (words.short(4_500_000), "4.5M"), (words.short(None), "–"),
+        (words.megabytes(812.0), "812 MB"), (words.megabytes(2048), "2.0 GB"),
+        (words.money(3.5), "$3.50"), (words.effect(-0.5), "-0.5000"),
+    ],
+)  # fmt: skip
+def test_numbers_are_short_and_have_units(said: str, text: str) -> None:
+    assert said == text
