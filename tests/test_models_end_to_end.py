@@ -13,7 +13,7 @@ from tests.projects import evo, rows, sql
 MODEL = "openai/gpt-4o-mini"
 SETTINGS = f"""[tool.evo]
 slots = 1
-founders = 1
+founders = 0
 models = ["{MODEL}"]
 
 [tool.evo.task]
@@ -24,11 +24,11 @@ sequence_len = 32
 score_tokens = 2048
 device = "cpu"
 """
-DEPTH = re.compile(r"^ *\d+│ (DEPTH = \((\d+), \d+\)\[CUDA\].*)$", re.MULTILINE)
+LINE = re.compile(r"^ *\d+│ (HEAD_STD = .*)$", re.MULTILINE)
 
 
 class Proposer:
-    """Changes the depth each time, so that crossings conflict; every third change has a slip."""
+    """Changes one constant each time, so that crossings conflict; each third change slips."""
 
     def __init__(self) -> None:
         self.mutations = 0
@@ -36,20 +36,20 @@ class Proposer:
     def __call__(self, request: Request) -> Said:
         text = request.text
         if "# The proposal that broke" in text:
-            body = block("DEPTH_OF", "DEPTH")
+            body = block("HEAD_STDD", "HEAD_STD")
         elif "# Hunk 1 of" in text:
             count = int(re.findall(r"# Hunk 1 of (\d+)", text)[0])
             body = "\n".join(
-                f"## Hunk {n}\n```\nDEPTH = ({n + 5}, 8)[CUDA]\n```\n" for n in range(1, count + 1)
+                f"## Hunk {n}\n```\nHEAD_STD = (0.00{n}7, 0.001)[CUDA]\n```\n"
+                for n in range(1, count + 1)
             )
         else:
             self.mutations += 1
-            [(line, depth), *_] = DEPTH.findall(text)
-            new = f"DEPTH = ({1 + (int(depth) + self.mutations) % 5}, 8)[CUDA]"
+            new = f"HEAD_STD = (0.0{self.mutations:03d}1, 0.001)[CUDA]"
             if self.mutations % 3 == 0:
-                new = new.replace("DEPTH", "DEPTH_OF")
-            body = block(line, new)
-        return Said(f"Title: Depth, step {self.mutations}\nRationale: To see.\n\n{body}")
+                new = new.replace("HEAD_STD", "HEAD_STDD")
+            body = block(LINE.findall(text)[0], new)
+        return Said(f"Title: HEAD_STD, step {self.mutations}\nRationale: To see.\n\n{body}")
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from evo.arena.profile import choose
 from evo.cli import place
 from evo.config import Settings, models_of
 from evo.engine.casebook import EngineCasebook
+from evo.engine.inbox import Verb
 from evo.engine.layout import PUBLISHED, REPOSITORY
 from evo.engine.shelf import PopulationShelf
 from evo.engine.studio import operators_of, situation_of
@@ -139,7 +140,8 @@ def _open(settings: Settings, folder: Path) -> tuple[Shelf, EngineCasebook, int]
     try:
         population = Population.open(run / REPOSITORY, settings.task.editable)
         shelf = PopulationShelf(population, {})
-        book = EngineCasebook(direction, run / "trials", known, shelf.source)
+        hints = [told["text"] for told in archive.requests(Verb.HINT) if told.get("text")]
+        book = EngineCasebook(direction, run / "trials", known, shelf.source, lambda: hints)
         made_by = {variant.proposal: variant for variant in archive.variants()}
         for variant in made_by.values():
             shelf.add(variant)

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from evo.nouns import Direction, Measurement, Outcome, Proposal, Trial, Variant
@@ -15,6 +15,8 @@ from evo.operators.casebook import Attempt, Case, Failure
 from evo.operators.screening import fingerprint
 from evo.text import clean_text
 
+BROKEN = "broken"
+"""Folder beside the trials."""
 KEPT_FAILURES = 64
 """Texts of proposals that failed in preflight; git has none of them."""
 FARTHEST = 4
@@ -49,7 +51,6 @@ class EngineCasebook:
         self._proposals: dict[int, Proposal] = {}
         self._asked_of: dict[int, list[int]] = {}
         self._became: dict[int, int] = {}
-        self._broken: OrderedDict[int, str] = OrderedDict()
         self._noise: float | None = None
         self._lock = threading.RLock()
 
@@ -105,7 +106,7 @@ class EngineCasebook:
         with self._lock:
             asked, variant = self._proposals[proposal], self._became.get(proposal)
             if variant is None:
-                source, cause, log = self._broken[proposal], asked.cause, ""
+                source, cause, log = self._kept(proposal), asked.cause, ""
             else:
                 last = self._trials[variant][-1]
                 assert last.measurement is not None
@@ -127,9 +128,7 @@ class EngineCasebook:
 
     def _add_proposal(self, proposal: Proposal) -> None:
         if proposal.outcome is Outcome.PREFLIGHT_FAILED and proposal.source is not None:
-            self._broken[proposal.id] = proposal.source
-            if len(self._broken) > KEPT_FAILURES:
-                self._broken.popitem(last=False)
+            self._keep(proposal.id, proposal.source)
         self._proposals[proposal.id] = proposal
         if proposal.parents:
             self._asked_of.setdefault(proposal.parents[0], []).append(proposal.id)
@@ -225,6 +224,23 @@ class EngineCasebook:
             ]
             front = sorted(set(beside) - seen)
             seen.update(front)
+
+    def _keep(self, proposal: int, source: str) -> None:
+        """Puts a text that git doesn't have beside the trials, where the next session finds it."""
+        folder = self._folder.with_name(BROKEN)
+        with suppress(OSError, UnicodeEncodeError):  # then it can't be mended, which is no harm
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{proposal}.txt").write_text(source, "utf-8", newline="")
+            kept = sorted(folder.glob("*.txt"), key=lambda path: int(path.stem))
+            for path in kept[:-KEPT_FAILURES]:
+                path.unlink()
+
+    def _kept(self, proposal: int) -> str:
+        try:
+            path = self._folder.with_name(BROKEN) / f"{proposal}.txt"
+            return path.read_bytes().decode("utf-8")
+        except OSError as error:
+            raise KeyError(proposal) from error
 
     def _log(self, trial: int) -> str:
         """The end of what a trial printed; nothing if its log is gone."""

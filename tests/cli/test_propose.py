@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from evo.engine import inbox
+from evo.engine.inbox import Verb
 from tests.models.muse import block
 from tests.models.server import Said, serving
 from tests.projects import assembled, evo, make_project, rows
@@ -82,3 +84,10 @@ def test_a_repair_of_nothing_says_so(project: Path) -> None:
     done = evo(project, "propose", "--operator", "repair", "--proposal", "0", check=False)
     assert done.returncode == 1
     assert "nothing left to mend" in done.stdout
+
+
+def test_hints_of_people_are_in_the_prompt(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    inbox.ask(project / "population" / "main", Verb.HINT, text="Look at THIRD.")
+    assembled(project, trials=2).run()
+    assert "# Hints from people\n\n- Look at THIRD." in evo(project, "propose").stdout

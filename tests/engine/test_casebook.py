@@ -1,5 +1,6 @@
 """The casebook: measurements and attempts as operators are told of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ def office(tmp_path: Path) -> Office:
         made.grow(number, parents, text(number), 2.0 - number / 10)
     made.grow(6, (3,), text(6), None)
     return made
+
+
+def test_a_failed_proposals_text_is_found_again_by_the_next_session(office: Office) -> None:
+    broken = Proposal(70, "mutate", (3,), Outcome.PREFLIGHT_FAILED, cause="x", source="y = 1\r\n")
+    office.refuse(broken)
+    again = Office(office.folder, [])
+    again.refuse(replace(broken, source=None))
+    assert again.book.failure(70).source == "y = 1\r\n"
 
 
 def test_a_case_has_its_mean_its_gain_and_an_error_once_noise_is_known(office: Office) -> None:

@@ -12,6 +12,7 @@ from evo.engine.assembly import assemble
 from evo.engine.engine import Engine
 from evo.engine.heartbeat import Phase
 from evo.engine.inbox import Verb
+from evo.models.litellm_model import load as load_litellm
 from evo.models.model import Message, Model, ModelError
 from evo.models.roster import Conduct
 from evo.models.scripted_model import ScriptedModel
@@ -203,19 +204,17 @@ def test_a_model_is_told_what_its_duplicate_did_and_once_only(tmp_path: Path) ->
         assert isinstance(messages, list)
         talks.append(list(messages))
         old = next(line for line in messages[1].text.splitlines() if "│ KNOB = " in line)
-        block = f"<<<<<<< SEARCH\n{old}\n=======\nKNOB = 2.75\n>>>>>>> REPLACE"
+        block = f"<<<<<<< SEARCH\n{old}\n=======\nKNOB = 9.0\n>>>>>>> REPLACE"
         return f"Title: Always this\nRationale: I know no other.\n\n{block}"
 
-    engine_of(project, ScriptedModel("stubborn", script), trials=12).run()
-    again = [talk for talk in talks if len(talk) == 4]
-    assert again
+    engine_of(project, ScriptedModel("stubborn", script), trials=20, proposals_ahead=0).run()
     assert all(len(talk) <= 6 for talk in talks)
-    assert any(
-        "That was tried before" in talk[3].text and "score" in talk[3].text for talk in again
-    )
-    found = rows(project, "SELECT count(*), count(twin) FROM proposals WHERE outcome = 'duplicate' "
-                          "AND operator IN ('mutate', 'simplify')")  # fmt: skip
-    assert found[0][0] == found[0][1]
+    told = [talk[-1].text for talk in talks if "That was tried before" in talk[-1].text]
+    assert told
+    assert any("worse than its parent" in text for text in told), told
+    asked = "operator IN ('mutate', 'simplify') AND outcome = 'duplicate'"
+    [(found, twins)] = rows(project, f"SELECT count(*), count(twin) FROM proposals WHERE {asked}")
+    assert found == twins
 
 
 def test_an_engine_that_ends_tells_of_the_calls_in_flight(tmp_path: Path) -> None:
@@ -254,8 +253,9 @@ def test_without_a_model_no_call_is_made_and_no_operator_asks_for_one(tmp_path: 
 
 
 def test_an_unknown_model_name_is_told_to_people_and_hurts_nothing(tmp_path: Path) -> None:
-    project = make_project(tmp_path, seconds=0.5)
-    evo(project, "run", "--trials", "24", "--plain", "--model", "nonsense")
+    load_litellm()  # or the trials are over before it is
+    project = make_project(tmp_path)
+    assert engine_of(project, trials=10, models=["nonsense"]).run() is Phase.STOPPED
     notes = rows(project, "SELECT text FROM events WHERE kind = 'note'")
     assert any("needs a provider before it" in text for [text] in notes)
 

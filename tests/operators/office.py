@@ -39,7 +39,7 @@ class Office:
     """A population of a baseline and what is told of it, with a model that answers in order.
 
     Args:
-        folder: For the logs of trials.
+        folder: Of the run, for the logs of trials.
         answers: Of the model.
     """
 
@@ -52,7 +52,11 @@ class Office:
 
     def __post_init__(self) -> None:
         self.book = EngineCasebook(
-            Direction.MINIMISE, self.folder, self.known, self.shelf.source, lambda: ["Be quick."]
+            Direction.MINIMISE,
+            self.folder / "trials",
+            self.known,
+            self.shelf.source,
+            lambda: ["Be quick."],
         )
         left = iter(self.answers)
 

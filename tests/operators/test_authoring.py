@@ -123,8 +123,8 @@ def test_a_crashed_variant_is_mended_with_the_end_of_its_log(tmp_path: Path) -> 
     broken = changed(BASELINE, "DEPTH = (2, 8)", "DEPTH = (oops, 8)")
     office = Office(tmp_path, [edit("DEPTH = (oops, 8)", "DEPTH = (3, 8)")])
     office.grow(1, (0,), broken, None)
-    (tmp_path / "1").mkdir()
-    (tmp_path / "1" / "log.txt").write_bytes(b"x\n" * 9000 + b"\x1b[31mline 7: oops\n")
+    (tmp_path / "trials" / "1").mkdir(parents=True)
+    (tmp_path / "trials" / "1" / "log.txt").write_bytes(b"x\n" * 9000 + b"\x1b[31mline 7: oops\n")
     brief = Brief(9, "repair", (0,), "1", role="debugger", model="one")
     proposal = Repair(office.author).propose(brief, office.shelf)
     assert proposal.outcome is Outcome.ACCEPTED, proposal.cause
