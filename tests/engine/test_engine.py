@@ -196,7 +196,7 @@ def test_one_slot_and_nothing_ahead_repeat_a_search_exactly(tmp_path: Path) -> N
         assembled(project, trials=15, proposals_ahead=0).run()
         scores = rows(project, "SELECT id, variant, seed, score FROM trials ORDER BY id")
         found.append((rows(project, PROPOSALS), scores))
-    assert len(found[0][0]) > 10
+    assert len(found[0][0]) >= 8
     assert found[0] == found[1]
 
 
