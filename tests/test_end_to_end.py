@@ -44,9 +44,7 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.mark.torch
-def test_a_fresh_project_searches_and_its_train_py_runs_by_itself(
-    project: Path, variables: dict[str, str]
-) -> None:
+def test_a_fresh_project_searches(project: Path, variables: dict[str, str]) -> None:
     said = evo(project, "run", "--trials", "3", "--plain", variables=variables).stdout
     assert "3 trials, 3 with a score" in said
     assert "self-reported" not in said
@@ -57,6 +55,13 @@ def test_a_fresh_project_searches_and_its_train_py_runs_by_itself(
     )
     assert found == [(True, "search", True, True, True)] * 3
 
+
+@pytest.mark.slow
+@pytest.mark.torch
+def test_a_variant_is_scored_on_the_locked_split_and_train_py_runs_alone(
+    project: Path, variables: dict[str, str]
+) -> None:
+    evo(project, "run", "--trials", "1", "--plain", variables=variables)
     [opened] = json.loads(
         evo(project, "score", "0", "--locked", "--json", variables=variables).stdout
     )

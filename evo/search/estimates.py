@@ -26,8 +26,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from scipy.optimize import minimize
-from scipy.special import ndtr
 
 Array = NDArray[np.float64]
 VAGUE = 30.0
@@ -120,7 +118,7 @@ class Estimates:
     def better(self, variant: int, other: int) -> float:
         """Probability that the first is truly better than the second."""
         gap, std = self.difference(variant, other)
-        return float(ndtr(gap / std)) if std > 0 else float(gap > 0)
+        return normal(gap / std) if std > 0 else float(gap > 0)
 
     def difference(self, variant: int, other: int) -> tuple[float, float]:
         """By how much the first is better than the second: mean and standard deviation."""
@@ -349,6 +347,11 @@ class Factor:
             self._variances = _grown(self._variances, (grown,))
 
 
+def normal(z: float) -> float:
+    """Distribution function of the standard normal distribution."""
+    return 0.5 * math.erfc(-z / math.sqrt(2))
+
+
 def _grown(array: Array, shape: tuple[int, ...]) -> Array:
     made = np.zeros(shape)
     made[tuple(slice(0, size) for size in array.shape)] = array
@@ -369,6 +372,8 @@ def fit(kinship: Mapping[str, Array], losses: Array, before: Variances) -> Varia
         losses: Of all trials.
         before: Where the search begins.
     """
+    from scipy.optimize import minimize  # a quarter of a second, and commands import this room
+
     y = losses[kinship["trials"].astype(int)]
     scale = float(_robust_std(y)) or before.scale
     y = np.minimum((y - np.median(y)) / scale, DISASTER / 2)

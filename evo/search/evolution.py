@@ -13,11 +13,10 @@ from __future__ import annotations
 import math
 import random
 
-from scipy.special import ndtr
-
 from evo.nouns import Estimate, Proposal, Standing, Trial, Variant
 from evo.search.beliefs import Beliefs
 from evo.search.breeding import DRAWS, Breeding, Plan
+from evo.search.estimates import normal
 from evo.search.selection import Candidate, survivors
 
 MOST_REPLICATES = 8
@@ -204,4 +203,4 @@ def _expected_gain(mean: float, std: float) -> float:
     if std <= 0:
         return max(0.0, mean)
     z = mean / std
-    return mean * float(ndtr(z)) + std * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    return mean * normal(z) + std * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)

@@ -202,7 +202,22 @@ FORGERIES = {
 }
 
 
-@pytest.mark.parametrize("name", FORGERIES)
+ALWAYS = {
+    "looks at the next token",
+    "takes the targets off the stack",
+    "claims a little less each",
+    "lies where it is worst",
+    "learns the text while it is scored",
+    "forges its logits too",
+    "is honest only where it is asked",
+}
+"""The others are tried by the slow tests."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(one, marks=[] if one in ALWAYS else pytest.mark.slow) for one in FORGERIES],
+)
 def test_a_forgery_is_called_dishonest(corpus: Corpus, name: str) -> None:
     status, cause = outcome(corpus, FORGERIES[name])
     # A model that changes while it is scored gets no score either way.

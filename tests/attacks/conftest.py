@@ -17,18 +17,17 @@ def good_tiers() -> tuple[Tier, ...]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "tier" in metafunc.fixturenames:
-        good = good_tiers()
         metafunc.parametrize(
-            "tier",
-            [
-                pytest.param(
-                    tier,
-                    id=str(tier),
-                    marks=[] if tier in good else pytest.mark.skip(reason=f"no {tier} here"),
-                )
-                for tier in TRIED
-            ],
+            "tier", [pytest.param(tier, id=str(tier), marks=_marks(tier)) for tier in TRIED]
         )
+
+
+def _marks(tier: Tier) -> list[pytest.MarkDecorator]:
+    """The strongest tier and the weakest are always tried, those between them by the slow tests."""
+    good = good_tiers()
+    if tier not in good:
+        return [pytest.mark.skip(reason=f"no {tier} here")]
+    return [] if tier in (good[0], Tier.LANDLOCK) else [pytest.mark.slow]
 
 
 @pytest.fixture(scope="session")

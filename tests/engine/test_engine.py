@@ -63,7 +63,7 @@ def test_the_baseline_comes_first_then_founders_then_their_children(finished: Pa
     operators = [row[0] for row in rows(finished, "SELECT operator FROM proposals ORDER BY id")]
     assert operators[:3] == ["baseline", "founder", "founder"]
     assert {"tune", "crossover"} <= set(operators)
-    assert rows(finished, "SELECT variant FROM trials ORDER BY seq LIMIT 1") == [(0,)]
+    assert rows(finished, "SELECT variant FROM trials ORDER BY started_at LIMIT 1") == [(0,)]
 
 
 def test_a_crossover_is_a_merge_commit_of_its_two_parents(finished: Path) -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import duckdb
 import psutil
+import pytest
 
 from evo.archive.reading import Reader
 from tests.projects import evo, git, make_project, rows, sql, start_engine
-
-KILLS = 20
 
 
 def ended(pids: set[int]) -> bool:
@@ -31,11 +30,12 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_twenty_kills_end_with_every_trial_counted_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
+def test_many_kills_end_with_every_trial_counted_once(tmp_path: Path, kills: int) -> None:
     project, chance = make_project(tmp_path, slots=2, seconds=0.1), random.Random(7)
     published = project / "archive" / "main" / "archive.duckdb"
     finished = 0
-    for _ in range(KILLS):
+    for _ in range(kills):
         engine = start_engine(project)
         time.sleep(chance.uniform(0.6, 2.0))
         family = {child.pid for child in psutil.Process(engine.pid).children(recursive=True)}

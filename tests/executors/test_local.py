@@ -150,7 +150,7 @@ def test_a_referee_that_can_not_begin_says_why() -> None:
 
 def test_a_closed_executor_leaves_no_process(slots: Slots, tmp_path: Path) -> None:
     start_and_await(slots, tmp_path / "log.txt")
-    family = psutil.Process().children(recursive=True)
+    family = [one for each in referees() for one in (each, *each.children(recursive=True))]
     assert len(family) >= 2
     slots.executor.close()
     assert psutil.wait_procs(family, timeout=20)[1] == []
