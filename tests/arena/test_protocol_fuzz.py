@@ -139,6 +139,7 @@ def test_a_trainee_that_speaks_nonsense_is_survived(corpus: Corpus, seed: int) -
     assert "\n" not in cause and "\x1b" not in cause
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_messages_of_trainees_are_survived(corpus: Corpus) -> None:
     causes = [train_with(corpus, 1000 + seed, 1000) for seed in range(110)]
     assert len(set(causes)) > 5  # they failed in different ways, and each was told apart
