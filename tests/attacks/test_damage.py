@@ -342,7 +342,7 @@ SURVIVORS = {
 
 @pytest.mark.parametrize("what", SURVIVORS)
 def test_nobody_survives_the_end(shared: World, tier: Tier, what: str) -> None:
-    outcome = shared.run(tier, SURVIVORS[what], wait_seconds=1.0)
+    outcome = shared.run(tier, SURVIVORS[what], wait_seconds=2.5)
     assert TRIED in outcome.output
     assert outcome.survivors == 0
     assert not outcome.left_on_disk

@@ -31,6 +31,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
         wait_until(lambda: not heartbeat.alive(heartbeat.read(folder)), "it has stopped")
 
 
+@pytest.mark.slow
 def test_a_search_outlives_its_screen_and_is_steered_from_the_next_one(project: Path) -> None:
     with Terminal(project, "run") as first:
         first.see("1 Overview")
