@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from evo.arena import audit
-from evo.arena.corpus import Corpus, Split, locate
 from evo.arena.examination import DEEP_PASSES, EVERYDAY_PASSES, Cells, Examiner, Questions
 from evo.arena.job import Job, Role
-from evo.arena.preparation import prepare_if_missing
 from evo.arena.referee import COMMAND
 from evo.arena.rules import EndedError, Nobody, Rules
-from evo.arena.sandbox import Cell, Limits, OpenSandbox, adopt_orphans
+from evo.corpus.corpus import Corpus, Split, locate
+from evo.corpus.preparation import prepare_if_missing
 from evo.nouns import Clock, Verdict
+from evo.sandbox.sandbox import Cell, Limits, OpenSandbox, adopt_orphans
 
 MODELS = {
     "bigram": "self.mix = nn.Identity()",

@@ -17,11 +17,11 @@ import subprocess
 import sys
 import time
 
-from evo.arena.corpus import Corpus, locate
 from evo.arena.feed import Feeder, Packer
 from evo.arena.job import Job, Role
-from evo.arena.preparation import prepare_if_missing
 from evo.arena.wire import FrameReader, Kind, PipeClosedError
+from evo.corpus.corpus import Corpus, locate
+from evo.corpus.preparation import prepare_if_missing
 from evo.nouns import Clock
 
 SHAPES = ((8, 256), (32, 1024), (16, 2048), (64, 2048))

@@ -16,11 +16,11 @@ import subprocess
 import sys
 import time
 
-from evo.arena.cells import adopt_orphans
-from evo.arena.harness import staged
-from evo.arena.plan import Limits, Tier
-from evo.arena.sandbox import TierSandbox, environment
-from evo.arena.walls import TRIED, survey
+from evo.sandbox.cells import adopt_orphans
+from evo.sandbox.harness import staged
+from evo.sandbox.plan import Limits, Tier
+from evo.sandbox.sandbox import TierSandbox, environment
+from evo.sandbox.walls import TRIED, survey
 
 PROGRAM = ("-P", "-s", "-c", "pass")
 LIMITS = Limits(memory_mb=1000)

@@ -7,9 +7,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads on one busy core ar
 
 import pytest
 
-from evo.arena.corpus import Corpus
-from evo.arena.preparation import prepare
-from evo.arena.sources import EmbeddedSource
+from evo.corpus.corpus import Corpus
+from evo.corpus.preparation import prepare
+from evo.corpus.sources import EmbeddedSource
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ import shlex
 import time
 from pathlib import Path
 
-from evo.arena.corpus import Split
 from evo.arena.rules import (
     TICK_SECONDS,
     WALL_PER_CPU_SECOND,
@@ -24,9 +23,10 @@ from evo.arena.rules import (
     check_stop,
     clean_line,
 )
-from evo.arena.sandbox import Cell, Limits, Sandbox
+from evo.corpus.corpus import Split
 from evo.errors import SettingsError
 from evo.nouns import Clock, Measurement, Resources, Status, Task
+from evo.sandbox.sandbox import Cell, Limits, Sandbox
 from evo.text import clean_text
 
 NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"

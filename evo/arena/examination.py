@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from evo.arena import audit
 from evo.arena.audit import Cuts, Finding, Judgement, Tokens
-from evo.arena.corpus import Corpus, Split
 from evo.arena.job import Fault, FaultKind, Job, Role
 from evo.arena.reference import Reference
 from evo.arena.rules import TICK_SECONDS, EndedError, Rules, Watch, check_memory, check_stop
-from evo.arena.sandbox import Cell
 from evo.arena.scoring import bits_per_byte, rows_of
 from evo.arena.wire import Frame, FrameReader, Kind, PipeClosedError, WireError, write_frame
+from evo.corpus.corpus import Corpus, Split
 from evo.nouns import Status, Verdict
+from evo.sandbox.sandbox import Cell
 
 EVERYDAY_PASSES = 1
 """Passes of B for an everyday trial; each costs as much as A."""

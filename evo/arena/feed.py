@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evo.arena.corpus import Corpus, Split
 from evo.arena.wire import Kind, PipeClosedError, write_frame
+from evo.corpus.corpus import Corpus, Split
 
 
 class Packer:

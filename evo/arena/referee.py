@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-from evo.arena.corpus import Corpus, Split
 from evo.arena.examination import DEEP_PASSES, EVERYDAY_PASSES, Cells, Examiner
 from evo.arena.job import Job, Role
 from evo.arena.preflight import SCALE, SEQUENCE_LEN, VOCAB_SIZE
@@ -27,10 +26,11 @@ from evo.arena.rules import (
     fault,
     gone,
 )
-from evo.arena.sandbox import Cell, Limits, Sandbox
 from evo.arena.training import Tally, Training
 from evo.arena.wire import FrameReader, Kind, PipeClosedError, WireError, write_frame
+from evo.corpus.corpus import Corpus, Split
 from evo.nouns import Measurement, Status, Verdict
+from evo.sandbox.sandbox import Cell, Limits, Sandbox
 
 COMMAND = ("python", "-m", "evo.arena.cell")
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from evo.arena.sandbox import HARNESS
 from evo.arena.worker import Abort, Answer, Failed, Request, Setup
 from evo.errors import ArenaError
+from evo.sandbox.sandbox import HARNESS
 
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_HOME", "XDG_CACHE_HOME")
 """All that a referee gets of our environment: whatever can read its memory finds no key there."""

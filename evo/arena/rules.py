@@ -9,10 +9,10 @@ import msgspec
 import psutil
 
 from evo.arena.job import Fault, FaultKind
-from evo.arena.sandbox import Cell
 from evo.arena.wire import Frame
 from evo.errors import ArenaError
 from evo.nouns import Clock, CurvePoint, Status
+from evo.sandbox.sandbox import Cell
 from evo.text import clean_text
 
 TICK_SECONDS = 0.05

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evo.arena.corpus import Corpus, Split
+from evo.corpus.corpus import Corpus, Split
 
 
 def rows_of(

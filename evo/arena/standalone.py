@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from evo.arena import walls
-from evo.arena.corpus import Corpus, locate
-from evo.arena.preparation import prepare_if_missing
 from evo.arena.profile import Profile, choose
 from evo.arena.referee import Referee
-from evo.arena.sandbox import TierSandbox, adopt_orphans
 from evo.config import load
+from evo.corpus.corpus import Corpus, locate
+from evo.corpus.preparation import prepare_if_missing
 from evo.errors import EvoError
 from evo.nouns import CurvePoint, Measurement, Status
+from evo.sandbox import walls
+from evo.sandbox.sandbox import TierSandbox, adopt_orphans
 
 
 class ProgressLine:

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from evo.arena.corpus import Corpus
 from evo.arena.feed import Feeder, Packer
 from evo.arena.job import CellStats, Job
 from evo.arena.rules import (
@@ -26,9 +25,10 @@ from evo.arena.rules import (
     fault,
     gone,
 )
-from evo.arena.sandbox import Cell
 from evo.arena.wire import FrameReader, Kind, PipeClosedError, WireError, write_frame
+from evo.corpus.corpus import Corpus
 from evo.nouns import Clock, CurvePoint, Resources, Status
+from evo.sandbox.sandbox import Cell
 
 OVERRUN_SHARE = 0.01
 """Of the budget: whoever trains on for longer after its end is refused."""

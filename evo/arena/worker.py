@@ -17,14 +17,14 @@ from typing import BinaryIO
 
 import msgspec
 
-from evo.arena import walls
 from evo.arena.command import CommandReferee
-from evo.arena.corpus import Corpus, Split
 from evo.arena.referee import Referee
 from evo.arena.rules import Rules
-from evo.arena.sandbox import Tier, TierSandbox, adopt_orphans
+from evo.corpus.corpus import Corpus, Split
 from evo.errors import EvoError
 from evo.nouns import CurvePoint, Measurement, Recipe, Task
+from evo.sandbox import walls
+from evo.sandbox.sandbox import Tier, TierSandbox, adopt_orphans
 
 
 class Setup(msgspec.Struct, frozen=True, tag="setup"):

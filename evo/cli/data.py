@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from evo.arena.corpus import KNOWN_SOURCES, NAME, Corpus, Split, data_folder, locate, prepared
-from evo.arena.sources import HeldOut, Listener, Progress, Source
 from evo.cli import place
+from evo.corpus.corpus import KNOWN_SOURCES, NAME, Corpus, Split, data_folder, locate, prepared
+from evo.corpus.sources import HeldOut, Listener, Progress, Source
 from evo.errors import CorpusError
 from evo.text import clean_text
 
@@ -69,7 +69,7 @@ def prepare_command(
     train split alone. The same source with the same vocabulary gives the same data anywhere, and a
     second call returns at once.
     """
-    from evo.arena import preparation
+    from evo.corpus import preparation
 
     if source != "climbmix" and (shards is not None or base_url is not None):
         raise click.UsageError("--shards and --base-url go with --source climbmix")
@@ -121,7 +121,7 @@ def show_command(name: str | None, as_json: bool, verify: bool) -> None:
     NAME is a name or a folder; without one it is what the settings here name. Validation text is
     never shown.
     """
-    from evo.arena.tokenizer import excerpt
+    from evo.corpus.tokenizer import excerpt
 
     corpus = Corpus.open(locate(name or place.settings_for().arena.data))
     if verify:

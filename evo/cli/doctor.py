@@ -20,13 +20,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from evo import __version__
-from evo.arena import cgroups, walls
-from evo.arena.corpus import data_folder, prepared
-from evo.arena.plan import Tier
 from evo.arena.profile import visible_gpus
 from evo.cli import place
 from evo.config import Settings
+from evo.corpus.corpus import data_folder, prepared
 from evo.errors import EvoError
+from evo.sandbox import cgroups, walls
+from evo.sandbox.plan import Tier
 from evo.text import clean_text
 
 KEYS = (

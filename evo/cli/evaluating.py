@@ -18,12 +18,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from evo.archive.archive import Archive
 from evo.archive.publication import publish
 from evo.archive.reading import Reader
-from evo.arena.corpus import Split
 from evo.arena.profile import choose
 from evo.cli import place
 from evo.cli.looking import VARIANT
 from evo.cli.running import prepare_data
 from evo.config import Settings
+from evo.corpus.corpus import Split
 from evo.engine.assembly import now, setups_of
 from evo.engine.layout import DATABASE, PUBLISHED, REPOSITORY
 from evo.errors import EvoError

@@ -177,7 +177,7 @@ def enqueue_command(file: Path, title: str | None, run_name: str | None) -> None
 def prepare_data(settings: Settings) -> None:
     """Has the data of an arena task ready."""
     if settings.task.recipe is Recipe.ARENA:
-        from evo.arena.preparation import prepare_if_missing
+        from evo.corpus.preparation import prepare_if_missing
 
         prepare_if_missing(settings.arena.data)
 

@@ -15,12 +15,10 @@ import msgspec
 from evo import __version__
 from evo.archive.archive import Archive, RunRecord
 from evo.archive.publication import Publisher
-from evo.arena import walls
-from evo.arena.corpus import Corpus, locate
-from evo.arena.plan import Tier
 from evo.arena.profile import Profile, choose
 from evo.arena.worker import Setup
 from evo.config import Settings
+from evo.corpus.corpus import Corpus, locate
 from evo.engine.bulletin import Rooms
 from evo.engine.casebook import EngineCasebook
 from evo.engine.desk import Desk, Rehearsal
@@ -43,6 +41,8 @@ from evo.operators.screening import screen
 from evo.operators.tuning import Tune
 from evo.patch import FounderPatch, read_founder
 from evo.population.population import Population
+from evo.sandbox import walls
+from evo.sandbox.plan import Tier
 from evo.search.breeding import Plan
 from evo.search.rivals import STRATEGIES
 

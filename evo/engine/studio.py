@@ -11,7 +11,6 @@ from pathlib import Path
 
 from evo.archive.archive import Archive
 from evo.arena.profile import Profile
-from evo.arena.sandbox import OpenSandbox
 from evo.config import Settings, models_of
 from evo.models.litellm_model import LiteLLMModel
 from evo.models.model import Model
@@ -28,6 +27,7 @@ from evo.operators.operator import Operator
 from evo.operators.program import ProgramFile
 from evo.operators.prompts import Situation
 from evo.operators.simplification import Simplify
+from evo.sandbox.sandbox import OpenSandbox
 from evo.search.bandit import Arm
 
 SHARES = {"mutate": 8.0, "cross": 3.0, "repair": 3.0, "simplify": 1.0}

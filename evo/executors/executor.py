@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from evo.arena.corpus import Split
+from evo.corpus.corpus import Split
 from evo.nouns import CurvePoint, Measurement
 
 

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from evo.arena.corpus import Split
 from evo.arena.referee_process import RefereeProcess
 from evo.arena.worker import Answer, Failed, Measure, Measured, Progress, Setup
+from evo.corpus.corpus import Split
 from evo.errors import ArenaError
 from evo.executors.executor import OnEvent, TrialLost, TrialMeasured, TrialProgress
 

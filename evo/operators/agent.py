@@ -16,13 +16,13 @@ from dataclasses import replace
 
 import msgspec
 
-from evo.arena.sandbox import Cell, Limits, Sandbox
 from evo.config import AgentSettings
 from evo.errors import SettingsError
 from evo.nouns import Brief, Proposal
 from evo.operators import prompts
 from evo.operators.authoring import Author
 from evo.operators.operator import Shelf, refuse, settle
+from evo.sandbox.sandbox import Cell, Limits, Sandbox
 from evo.text import clean_text
 
 BRIEF, NOTE = "BRIEF.md", "PROPOSAL.md"

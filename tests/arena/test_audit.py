@@ -17,9 +17,9 @@ from evo.arena.audit import (
     log_loss,
     suspicion,
 )
-from evo.arena.corpus import Corpus, Split
 from evo.arena.reference import Reference
 from evo.arena.scoring import rows_of
+from evo.corpus.corpus import Corpus, Split
 
 ROWS, LENGTH, ITEMS = 256, 64, 256
 NOISE = 4e-7

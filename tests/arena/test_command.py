@@ -6,9 +6,9 @@ import pytest
 
 from evo.arena.command import CommandReferee
 from evo.arena.rules import Rules
-from evo.arena.sandbox import OpenSandbox, adopt_orphans
 from evo.errors import SettingsError
 from evo.nouns import Clock, Direction, Measurement, Recipe, Status, Task
+from evo.sandbox.sandbox import OpenSandbox, adopt_orphans
 
 SECRET = "EVO_TEST_SECRET"
 

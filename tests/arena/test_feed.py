@@ -7,9 +7,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo.arena.corpus import Corpus, Split
 from evo.arena.feed import Feeder, Packer
 from evo.arena.wire import Kind, read_frame
+from evo.corpus.corpus import Corpus, Split
 
 
 def test_an_epoch_holds_every_document_once(corpus: Corpus) -> None:

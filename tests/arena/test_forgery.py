@@ -13,14 +13,14 @@ from types import ModuleType
 import pytest
 import torch
 
-from evo.arena.corpus import Corpus, Split
 from evo.arena.examination import Cells, Examiner
 from evo.arena.job import Job, Role
 from evo.arena.referee import COMMAND
 from evo.arena.rules import EndedError, Nobody, Rules
-from evo.arena.sandbox import Limits, OpenSandbox, adopt_orphans
 from evo.arena.weights import pack
+from evo.corpus.corpus import Corpus, Split
 from evo.nouns import Clock, Status, Verdict
+from evo.sandbox.sandbox import Limits, OpenSandbox, adopt_orphans
 from tests.scripts import BIGRAM, with_forward
 
 pytestmark = pytest.mark.torch

@@ -7,13 +7,13 @@ senseless, then one that isn't. It never reads what it is sent.
 import numpy as np
 import pytest
 
-from evo.arena.corpus import Corpus
 from evo.arena.examination import Questions
 from evo.arena.job import Job, Role
 from evo.arena.rules import EndedError, Nobody, Rules
-from evo.arena.sandbox import Cell, Limits, OpenSandbox, adopt_orphans
 from evo.arena.training import Tally, Training
+from evo.corpus.corpus import Corpus
 from evo.nouns import Clock
+from evo.sandbox.sandbox import Cell, Limits, OpenSandbox, adopt_orphans
 
 RULES = Rules(
     budget_seconds=20.0,

@@ -5,12 +5,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evo.arena.corpus import Corpus
 from evo.arena.referee import Referee
 from evo.arena.rules import Rules
-from evo.arena.sandbox import OpenSandbox, adopt_orphans
+from evo.corpus.corpus import Corpus
 from evo.errors import ArenaError
 from evo.nouns import Clock, CurvePoint, Measurement, Status
+from evo.sandbox.sandbox import OpenSandbox, adopt_orphans
 from tests.scripts import BIGRAM, with_forward, with_train
 
 pytestmark = pytest.mark.torch

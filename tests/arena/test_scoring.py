@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.arena.corpus import Corpus, Split
 from evo.arena.scoring import bits_per_byte, rows_of
+from evo.corpus.corpus import Corpus, Split
 
 
 def test_a_uniform_guess_over_bytes_costs_eight_bits_each() -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from evo.arena.plan import Tier
-from evo.arena.walls import TRIED, survey
+from evo.sandbox.plan import Tier
+from evo.sandbox.walls import TRIED, survey
 from tests.attacks.world import World, world
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evo.arena import harness
-from evo.arena.plan import Tier
+from evo.sandbox import harness
+from evo.sandbox.plan import Tier
 from evo.text import clean_text
 from tests.attacks.world import BEGUN, GOT, LIMITS, TRIED, World
 
@@ -454,7 +454,7 @@ def test_a_flood_is_cut_and_nothing_of_it_drives_a_terminal(
 
 
 def test_a_log_that_is_kept_holds_no_control_codes(tier: Tier, tmp_path: Path) -> None:
-    from evo.arena.sandbox import TierSandbox
+    from evo.sandbox.sandbox import TierSandbox
 
     cell = TierSandbox(tier).start(
         ("python", "-c", "print('\\x1b[2J\\x1b]52;c;ZXZpbA==\\x07\\u202e\\r\\nplain')"),

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from evo.arena.plan import Tier
+from evo.sandbox.plan import Tier
 from tests.attacks.world import BEGUN, PRELUDE, TRIED, World, world
 
 CONNECT = """

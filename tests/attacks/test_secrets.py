@@ -2,7 +2,7 @@
 
 import pytest
 
-from evo.arena.plan import Tier
+from evo.sandbox.plan import Tier
 from tests.attacks.world import BEGUN, GOT, TRIED, World
 
 ATTACKS = {
@@ -161,7 +161,7 @@ ATTACKS = {
     "looks at other parts of evo": """
         import evo
         here = os.path.dirname(evo.__file__)
-        for name in ('arena/embedded', 'archive', 'population', 'template', 'config.py'):
+        for name in ('corpus/embedded', 'archive', 'population', 'template', 'config.py'):
             attempt(lambda: print(len(os.listdir(f'{here}/{name}'))))
             attempt(lambda: print(len(read(f'{here}/{name}'))))
     """,

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import psutil
 
-from evo.arena.cells import Cell, adopt_orphans, spare
-from evo.arena.plan import Limits, Tier
 from evo.arena.rules import EndedError, check_memory
-from evo.arena.sandbox import TierSandbox
+from evo.sandbox.cells import Cell, adopt_orphans, spare
+from evo.sandbox.plan import Limits, Tier
+from evo.sandbox.sandbox import TierSandbox
 
 BEGUN, TRIED, GOT = "ATTACK BEGINS", "TRIED", "GOT"
 PRELUDE = f"""

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from evo.arena.corpus import Corpus, Split
-from evo.arena.tokenizer import load
 from evo.cli.data import data
+from evo.corpus.corpus import Corpus, Split
+from evo.corpus.tokenizer import load
 from evo.errors import CorpusError
 
 

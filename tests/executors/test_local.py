@@ -10,12 +10,12 @@ import psutil
 import pytest
 
 from evo.arena.rules import Rules
-from evo.arena.walls import TRIED
 from evo.arena.worker import Setup
 from evo.errors import ArenaError
 from evo.executors.executor import TrialEvent, TrialLost, TrialMeasured
 from evo.executors.local import LocalExecutor
 from evo.nouns import Clock, Direction, Recipe, Status, Task
+from evo.sandbox.walls import TRIED
 
 RULES = Rules(20.0, Clock.WALL, "cpu", 1, 1.0, 1, 1, 10.0, 10.0, 500, 1)
 SCORE = "import os, sys\nprint('score:', os.environ['EVO_SEED'])\n"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from evo.arena.sandbox import OpenSandbox
 from evo.config import AgentSettings
 from evo.errors import SettingsError
 from evo.nouns import Brief, Outcome, Proposal
 from evo.operators.agent import Agent
+from evo.sandbox.sandbox import OpenSandbox
 from tests.operators.office import Office
 from tests.operators.shelves import BASELINE, changed
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evo.arena import scratch
+from evo.sandbox import scratch
 
 
 def test_a_folder_within_its_bounds_is_no_excess(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_what_a_killed_referee_left_is_swept_away_and_what_lives_stays(tmp_path:
     program = """
 import os, sys
 from pathlib import Path
-from evo.arena import scratch
+from evo.sandbox import scratch
 dead = os.fork()
 if not dead:
     os._exit(0)

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import psutil
 
-from evo.arena import scratch
-from evo.arena.cgroups import Cage
-from evo.arena.log import END_SECONDS, Log
-from evo.arena.meter import Meter
-from evo.arena.plan import PRIVATE_SCRATCH, Limits, Tier
+from evo.sandbox import scratch
+from evo.sandbox.cgroups import Cage
+from evo.sandbox.log import END_SECONDS, Log
+from evo.sandbox.meter import Meter
+from evo.sandbox.plan import PRIVATE_SCRATCH, Limits, Tier
 
 _PR_SET_CHILD_SUBREAPER = 36
 

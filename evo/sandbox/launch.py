@@ -17,11 +17,11 @@ import resource
 import select
 import sys
 
-from evo.arena import landlock, namespaces, seccomp
+from evo.sandbox import landlock, namespaces, seccomp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from evo.arena.plan import Plan
+    from evo.sandbox.plan import Plan
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAP_AMBIENT, _PR_CAPBSET_DROP = 1, 4, 47, 24
 _PR_SET_KEEPCAPS, _RAISE_AMBIENT, _LAST_CAPABILITY = 8, 2, 63

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from evo.arena import seccomp
-from evo.arena.seccomp import ALLOW, ARCHITECTURES, ENOSYS, EPERM, ERRNO, KILL
+from evo.sandbox import seccomp
+from evo.sandbox.seccomp import ALLOW, ARCHITECTURES, ENOSYS, EPERM, ERRNO, KILL
 
 TABLES = (
     seccomp.REFUSED, seccomp.MISSING, seccomp.PRETENDED, seccomp.SHARED_REFUSED,

@@ -1,6 +1,6 @@
 """What a canary tries inside a cell: small attacks, each of which says that it ran and how it went.
 
-Run as `python -m evo.arena.canary`, with a `Bait` as JSON on standard input. Every attempt prints
+Run as `python -m evo.sandbox.canary`, with a `Bait` as JSON on standard input. Every attempt prints
 `NAME ran`, and then `NAME refused WHY` or `NAME succeeded`; those of `NEEDED` must succeed.
 """
 

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo import __version__
-from evo.arena import tokenizer as bpe
-from evo.arena.corpus import (
+from evo.corpus import tokenizer as bpe
+from evo.corpus.corpus import (
     MANIFEST,
     SCHEMA,
     Corpus,
@@ -29,8 +29,8 @@ from evo.arena.corpus import (
     SourceRecord,
     data_folder,
 )
-from evo.arena.encoding import encode_splits, token_dtype, write_file
-from evo.arena.sources import (
+from evo.corpus.encoding import encode_splits, token_dtype, write_file
+from evo.corpus.sources import (
     CUTTING_RULE,
     EmbeddedSource,
     FilesSource,
@@ -41,7 +41,7 @@ from evo.arena.sources import (
     Text,
     nobody,
 )
-from evo.arena.splitting import DROPPED, Partition, digest_of, partition
+from evo.corpus.splitting import DROPPED, Partition, digest_of, partition
 from evo.errors import CorpusError
 
 EMBEDDED = "embedded"
@@ -69,7 +69,7 @@ def source_of(text: str, *, shards: int = SHARDS, base_url: str | None = None) -
     if text == EMBEDDED:
         return EmbeddedSource()
     if text == CLIMBMIX:
-        from evo.arena.climbmix import BASE_URL, ClimbmixSource
+        from evo.corpus.climbmix import BASE_URL, ClimbmixSource
 
         folder = data_folder() / ".downloads" / CLIMBMIX
         return ClimbmixSource(folder, shards, base_url or BASE_URL)

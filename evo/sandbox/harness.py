@@ -14,7 +14,7 @@ from pathlib import Path
 import evo
 
 SOURCE = Path(evo.__file__).resolve().parent.parent
-INSIDE = ("__init__.py", "errors.py", "nouns.py", "text.py", "arena/*.py")
+INSIDE = ("__init__.py", "errors.py", "nouns.py", "text.py", "arena/*.py", "sandbox/*.py")
 """What of the package there is in a cell: code, neither the data beside it nor the other rooms."""
 
 

@@ -21,10 +21,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.arena import tokenizer as bpe
-from evo.arena.corpus import Corpus, Split
-from evo.arena.preparation import prepare, prepare_if_missing, source_of
-from evo.arena.sources import (
+from evo.corpus import tokenizer as bpe
+from evo.corpus.corpus import Corpus, Split
+from evo.corpus.preparation import prepare, prepare_if_missing, source_of
+from evo.corpus.sources import (
     LONGEST_CHARACTERS,
     EmbeddedSource,
     FilesSource,
@@ -32,7 +32,7 @@ from evo.arena.sources import (
     Stage,
     cut,
 )
-from evo.arena.splitting import DROPPED, SPLITS, digest_of, partition
+from evo.corpus.splitting import DROPPED, SPLITS, digest_of, partition
 from evo.errors import CorpusError
 
 VOCAB_SIZE = 300
@@ -217,7 +217,7 @@ def test_the_embedded_text_needs_neither_arrow_nor_a_network(tmp_path: Path) -> 
     script = (
         "import socket, sys\n"
         "socket.socket = None\n"
-        "from evo.arena.preparation import prepare_if_missing\n"
+        "from evo.corpus.preparation import prepare_if_missing\n"
         "prepare_if_missing('embedded')\n"
         "assert not {'pyarrow', 'httpx', 'tenacity', 'torch'} & set(sys.modules)\n"
     )
@@ -508,8 +508,8 @@ def _root() -> Path:
 def _preparing(text: Path, destination: Path, **environment: str) -> subprocess.Popen[bytes]:
     script = (
         "import sys\nfrom pathlib import Path\n"
-        "from evo.arena.preparation import prepare\n"
-        "from evo.arena.sources import FilesSource\n"
+        "from evo.corpus.preparation import prepare\n"
+        "from evo.corpus.sources import FilesSource\n"
         f"prepare(FilesSource(Path(sys.argv[1])), Path(sys.argv[2]), vocab_size={VOCAB_SIZE})\n"
     )
     command = [sys.executable, "-c", script, str(text), str(destination)]

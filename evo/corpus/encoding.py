@@ -14,10 +14,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evo.arena import tokenizer as bpe
-from evo.arena.corpus import FileRecord, Split, SplitRecord
-from evo.arena.sources import Listener, Progress, Stage
-from evo.arena.splitting import DROPPED, SPLITS, Partition
+from evo.corpus import tokenizer as bpe
+from evo.corpus.corpus import FileRecord, Split, SplitRecord
+from evo.corpus.sources import Listener, Progress, Stage
+from evo.corpus.splitting import DROPPED, SPLITS, Partition
 from evo.errors import CorpusError
 
 BATCH_BYTES = 1_000_000

@@ -12,22 +12,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from evo.arena import bubblewrap, plan, scratch
-from evo.arena.cells import Cell, adopt_orphans
-from evo.arena.cgroups import Cage
-from evo.arena.handover import Handover
-from evo.arena.harness import SOURCE as HARNESS
-from evo.arena.harness import staged
-from evo.arena.log import Log
-from evo.arena.plan import PRIVATE_HOME, Limits, Plan, Tier
-from evo.arena.reach import PASSED_ON, Reach, reach
 from evo.errors import ArenaError
+from evo.sandbox import bubblewrap, plan, scratch
+from evo.sandbox.cells import Cell, adopt_orphans
+from evo.sandbox.cgroups import Cage
+from evo.sandbox.handover import Handover
+from evo.sandbox.harness import SOURCE as HARNESS
+from evo.sandbox.harness import staged
+from evo.sandbox.log import Log
+from evo.sandbox.plan import PRIVATE_HOME, Limits, Plan, Tier
+from evo.sandbox.reach import PASSED_ON, Reach, reach
 
 __all__ = [
     "HARNESS", "Cell", "Limits", "OpenSandbox", "Sandbox", "Tier", "TierSandbox", "adopt_orphans",
 ]  # fmt: skip
 
-_START = "from evo.arena.launch import main; main()"
+_START = "from evo.sandbox.launch import main; main()"
 CAGE_EXTRA_MB = 64
 """What the launcher and its like may hold beside the candidate."""
 
@@ -69,7 +69,7 @@ class TierSandbox:
     """Starts cells behind the walls of one tier.
 
     Args:
-        tier: Which; `evo.arena.walls` chooses it.
+        tier: Which; `evo.sandbox.walls` chooses it.
         readable: Files and folders that cells may read beside Python and the harness.
     """
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evo.arena.corpus import Corpus, Split
+from evo.corpus.corpus import Corpus, Split
 from evo.errors import CorpusError
 
 FEWEST_IDS = 257

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from evo.arena.climbmix import ClimbmixSource
-from evo.arena.corpus import FileRecord, Split
-from evo.arena.download import Patience, download
-from evo.arena.preparation import prepare
-from evo.arena.sources import Progress, nobody
+from evo.corpus.climbmix import ClimbmixSource
+from evo.corpus.corpus import FileRecord, Split
+from evo.corpus.download import Patience, download
+from evo.corpus.preparation import prepare
+from evo.corpus.sources import Progress, nobody
 from evo.errors import CorpusError
 
 NAME = "shard_00000.parquet"

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evo.arena.corpus import Corpus, Split, data_folder, locate, prepared
-from evo.arena.preparation import EMBEDDED, prepare
-from evo.arena.sources import EmbeddedSource
+from evo.corpus.corpus import Corpus, Split, data_folder, locate, prepared
+from evo.corpus.preparation import EMBEDDED, prepare
+from evo.corpus.sources import EmbeddedSource
 from evo.errors import CorpusError
 
 

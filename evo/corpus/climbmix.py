@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from evo.arena.corpus import SourceRecord
-from evo.arena.download import Patience, download
-from evo.arena.sources import Document, Listener, Text, parquet_documents
+from evo.corpus.corpus import SourceRecord
+from evo.corpus.download import Patience, download
+from evo.corpus.sources import Document, Listener, Text, parquet_documents
 from evo.errors import CorpusError
 
 BASE_URL = "https://huggingface.co/datasets/karpathy/climbmix-400b-shuffle/resolve/main"

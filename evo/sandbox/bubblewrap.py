@@ -11,8 +11,8 @@ import os
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from evo.arena.namespaces import CELL_USER
-from evo.arena.plan import Mount
+from evo.sandbox.namespaces import CELL_USER
+from evo.sandbox.plan import Mount
 
 NAME = "bwrap"
 _KINDS = {"read": "--ro-bind", "device": "--dev-bind", "link": "--symlink"}
@@ -23,7 +23,7 @@ def arguments(mounts: Sequence[Mount], *, as_root: bool, capability: int) -> lis
     """What bubblewrap is told, before the command.
 
     Args:
-        mounts: Kinds, sources and targets, see `evo.arena.namespaces`.
+        mounts: Kinds, sources and targets, see `evo.sandbox.namespaces`.
         as_root: Whether the cell's first program becomes somebody else by itself.
         capability: Number of one that it keeps for that somebody; -1 for none.
     """

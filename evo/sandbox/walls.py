@@ -16,9 +16,9 @@ from pathlib import Path
 import msgspec
 
 from evo import __version__
-from evo.arena import bubblewrap, canaries, harness, landlock
-from evo.arena.plan import Tier
 from evo.errors import ArenaError, SettingsError
+from evo.sandbox import bubblewrap, canaries, harness, landlock
+from evo.sandbox.plan import Tier
 
 AUTO = "auto"
 TRIED = (Tier.BUBBLEWRAP, Tier.NAMESPACES, Tier.LANDLOCK)
@@ -104,7 +104,7 @@ def choose(
     if wanted == Tier.OPEN:
         if not unsafe:
             raise SettingsError(
-                "tool.evo.arena.sandbox is open: trials could read and change all that you can; "
+                "tool.evo.sandbox.sandbox is open: trials could read and change all that you can; "
                 "say --unsafe too if you mean it"
             )
         return Tier.OPEN

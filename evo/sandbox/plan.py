@@ -14,8 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypedDict
 
-from evo.arena import identity
-from evo.arena.reach import Reach, hidden_from_others
+from evo.sandbox import identity
+from evo.sandbox.reach import Reach, hidden_from_others
 
 PRIVATE_SCRATCH = "/cell"
 """Where a cell that has a file system of its own may write."""
@@ -60,7 +60,7 @@ class Limits:
 
 
 class Plan(TypedDict):
-    """Read by `evo.arena.launch`, which imports next to nothing, not even this."""
+    """Read by `evo.sandbox.launch`, which imports next to nothing, not even this."""
 
     command: list[str]
     streams: list[int]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evo.arena.corpus import Split
+from evo.corpus.corpus import Split
 from evo.errors import CorpusError
 
 DIGEST_BYTES = 16

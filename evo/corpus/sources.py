@@ -24,7 +24,7 @@ from typing import IO, Any, NamedTuple, Protocol, cast
 
 import msgspec
 
-from evo.arena.corpus import SourceRecord, sha256_of
+from evo.corpus.corpus import SourceRecord, sha256_of
 from evo.errors import CorpusError
 
 LONGEST_CHARACTERS = 65_536
@@ -135,7 +135,7 @@ class EmbeddedSource:
             yield from cut(chapter)
 
     def _compressed(self) -> bytes:
-        return (resources.files("evo.arena") / "embedded" / "austen.txt.xz").read_bytes()
+        return (resources.files("evo.corpus") / "embedded" / "austen.txt.xz").read_bytes()
 
 
 class FilesSource:

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from evo.arena import canaries, canary, landlock, reach
-from evo.arena.plan import Limits, Tier
 from evo.arena.profile import visible_gpus
-from evo.arena.sandbox import TierSandbox
-from evo.arena.walls import TRIED, choose, survey
 from evo.errors import ArenaError, SettingsError
+from evo.sandbox import canaries, canary, landlock, reach
+from evo.sandbox.plan import Limits, Tier
+from evo.sandbox.sandbox import TierSandbox
+from evo.sandbox.walls import TRIED, choose, survey
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE_CALLS = "unshare mount setns clone"
 LANDLOCK_CALLS = "landlock"
 WITHOUT = """
 import ctypes, sys
-from evo.arena import seccomp
+from evo.sandbox import seccomp
 machine = __import__('os').uname().machine
 column, architecture = seccomp.ARCHITECTURES[machine]
 refused, code = sys.argv[1].split(), []
@@ -36,8 +36,8 @@ for name in refused:
     seccomp._when(code, numbers[column], give_up)
 code = [seccomp._step(seccomp._LOAD, 0), *code, seccomp._step(seccomp._RETURN, seccomp.ALLOW)]
 seccomp.install(b''.join(code))
-from evo.arena.cells import adopt_orphans
-from evo.arena.walls import choose
+from evo.sandbox.cells import adopt_orphans
+from evo.sandbox.walls import choose
 from evo.errors import EvoError
 adopt_orphans()
 try:

@@ -1,6 +1,6 @@
 """Canaries: whether a tier keeps in on this machine what it is meant to keep in.
 
-A cell of the tier is started on `evo.arena.canary`, with bait laid out; what it says is believed
+A cell of the tier is started on `evo.sandbox.canary`, with bait laid out; what it says is believed
 only where it says that it failed, and what can be seen from outside is looked at there. An attempt
 that didn't run counts as a hole.
 """
@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from evo.arena.canary import NEEDED, attempts
-from evo.arena.plan import Limits, Tier
-from evo.arena.sandbox import Cell, TierSandbox
 from evo.errors import ArenaError
+from evo.sandbox.canary import NEEDED, attempts
+from evo.sandbox.plan import Limits, Tier
+from evo.sandbox.sandbox import Cell, TierSandbox
 
 LIMITS = Limits(memory_mb=400, scratch_mb=16, file_mb=64, tasks=24)
 MEMORY_MB, SCRATCH_MB, TASKS = 600, 32, 40
@@ -117,7 +117,7 @@ def holes(tier: Tier, gpu: str = "") -> list[str]:
         os.environ[_TOKEN] = "1"  # bait, too
         try:
             cell = TierSandbox(tier).start(
-                ("python", "-m", "evo.arena.canary"), limits=LIMITS, threads=1, gpu=gpu
+                ("python", "-m", "evo.sandbox.canary"), limits=LIMITS, threads=1, gpu=gpu
             )
         except ArenaError as error:
             return [str(error)]

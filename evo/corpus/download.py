@@ -18,8 +18,8 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 
 from evo import __version__
-from evo.arena.corpus import FileRecord, sha256_of
-from evo.arena.sources import Listener, Progress, Stage
+from evo.corpus.corpus import FileRecord, sha256_of
+from evo.corpus.sources import Listener, Progress, Stage
 from evo.errors import CorpusError
 
 if TYPE_CHECKING:
