@@ -123,7 +123,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     run: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "main"
     """Name of the run: its folder under population/ and archive/."""
-    strategy: Literal["population", "greedy", "random"] = "population"
+    strategy: Literal["population", "greedy", "greedy-replicated", "best-of-n", "random"] = (
+        "population"
+    )
     """How parents are chosen and improvements are kept."""
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
     """Seed of everything that the search draws."""

@@ -36,7 +36,10 @@ def test_another_tools_table_is_none_of_our_business(tmp_path: Path) -> None:
         ({"task": {"budget_seconds": -1}}, "> 0"),
         ({"slots": "two"}, "tool.evo.slots"),
         ({"slots": 0}, "tool.evo.slots"),
-        ({"strategy": "magic"}, "tool.evo.strategy`; it can be population, greedy, random"),
+        (
+            {"strategy": "magic"},
+            "tool.evo.strategy`; it can be population, greedy, greedy-replicated, best-of-n",
+        ),
         ({"task": {"clock": "sun"}}, "it can be wall, cpu"),
         ({"run": "../elsewhere"}, "tool.evo.run"),
         ({"task": 3}, "[tool.evo.task] must be a table"),

@@ -43,7 +43,9 @@ def search_options(command: Any) -> Any:
         ),
         click.option("--slots", type=int, metavar="N", help="Trials at a time."),
         click.option(
-            "--strategy", metavar="NAME", help="population, greedy or random [population]."
+            "--strategy",
+            metavar="NAME",
+            help="population, greedy, greedy-replicated, best-of-n or random.",
         ),
         click.option("--seed", type=int, metavar="N", help="Seed of the search."),
         click.option(

@@ -10,8 +10,9 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-from evo.nouns import Brief, Direction, Estimate, Proposal, Standing, Trial, Variant
+from evo.nouns import Brief, CurvePoint, Direction, Estimate, Proposal, Standing, Trial, Variant
 from evo.search.bandit import Arm, Bandit
 from evo.search.ledger import Ledger
 from evo.search.openings import Openings
@@ -20,6 +21,21 @@ SHARES = {"crossover": 4, "founder": 4, "tune": 3, "ablate": 1}
 """How often each operator is asked, in parts, while there is something for it to do."""
 DRAWS = 12
 """Attempts to find parents that an operator hasn't had yet."""
+
+
+class Part(StrEnum):
+    """Parts of the population strategy that can be left out, to see what each is worth."""
+
+    ESTIMATES = "estimates"
+    """Relatives as evidence; without it, a variant is judged by its own trials."""
+    REPLICATES = "replicates"
+    """Trials where they are worth most; without it, only those that a promotion needs."""
+    STACKING = "stacking"
+    """Mates chosen by their diffs; without it, drawn as parents are."""
+    MEMORY = "memory"
+    """New variants whose diff did harm elsewhere get no trial."""
+    PRUNING = "pruning"
+    """Trials that fall behind are stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +52,10 @@ class Plan:
     """Trials that both sides of a promotion need."""
     confidence: float = 0.9
     """Probability of being better than the champion that a promotion needs."""
+    false_kills: float = 0.02
+    """Share of true improvements that early stopping may cost."""
+    parts: frozenset[Part] = frozenset(Part)
+    """What the population strategy does."""
     arms: Mapping[Arm, float] = field(default_factory=dict)
     """What language models can be asked for, and how often at first, in parts as in `SHARES`."""
 
@@ -96,6 +116,12 @@ class Breeding(ABC):
 
     def wanted_trials(self) -> dict[int, int]:
         return {}
+
+    def foregoes(self, variant: int) -> bool:
+        return False
+
+    def hopeless(self, trial: Trial, curve: Sequence[CurvePoint]) -> str:
+        return ""
 
     # What a strategy says
 

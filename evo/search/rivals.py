@@ -1,13 +1,17 @@
-"""The strategies that evolution has to beat: greedy hill-climbing and random choice."""
+"""The strategies that evolution has to beat: greedy hill-climbing, best of many, and chance."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 
+from evo.search.bandit import Arm
 from evo.search.breeding import Breeding, Plan
 from evo.search.evolution import Evolution
 from evo.search.search import Search
+
+SINGLE = frozenset({"tune", "mutate", "simplify", "agent"})
+"""Operators that change one parent, again and again."""
 
 
 class Greedy(Breeding):
@@ -23,6 +27,51 @@ class Greedy(Breeding):
     def _promote(self) -> None:
         if not self._crown_the_baseline():
             self._champion = self._living[0]
+
+
+class GreedyReplicated(Breeding):
+    """Greedy, but a challenger and the best are measured again before they are told apart."""
+
+    def wanted_trials(self) -> dict[int, int]:
+        challenger, needed = self._challenger(), self._plan.confirmations
+        if challenger is None or self._champion is None:
+            return {}
+        sides = (challenger, self._champion)
+        return {one: needed for one in sides if len(self._ledger[one].losses) < needed}
+
+    def _parent(self, chance: random.Random) -> int:
+        return self._living[0]
+
+    def _rank(self) -> None:
+        self._living = [] if self._champion is None else [self._champion]
+
+    def _promote(self) -> None:
+        if not self._crown_the_baseline():
+            challenger = self._challenger()
+            if challenger is not None and not self.wanted_trials():
+                self._champion = challenger
+        self._rank()
+
+    def _challenger(self) -> int | None:
+        """Whoever has the best mean, if that is better than the champion's."""
+        if self._champion is None:
+            return None
+        best = min(self._ledger.scored(), key=lambda entry: (entry.mean, entry.variant.id))
+        return best.variant.id if best.mean < self._ledger[self._champion].mean else None
+
+
+class BestOfMany(Greedy):
+    """One change of the baseline after another, each by itself; the best number wins."""
+
+    def _breed(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
+        # Without two parents and without a lineage there is nothing to cross or to take out.
+        shares = {arm: share for arm, share in self._shares().items() if arm.operator in SINGLE}
+        [arm] = chance.choices(list(shares), list(shares.values()))
+        return arm, (0,), ""
+
+    def _rank(self) -> None:
+        ranked = sorted(self._ledger.scored(), key=lambda entry: entry.losses[0])
+        self._living = [entry.variant.id for entry in ranked[: self._plan.population_size]]
 
 
 class RandomChoice(Breeding):
@@ -43,5 +92,7 @@ class RandomChoice(Breeding):
 STRATEGIES: dict[str, Callable[[Plan], Search]] = {
     "population": Evolution,
     "greedy": Greedy,
+    "greedy-replicated": GreedyReplicated,
+    "best-of-n": BestOfMany,
     "random": RandomChoice,
 }

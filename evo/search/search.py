@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Protocol
 
-from evo.nouns import Brief, Estimate, Proposal, Standing, Trial, Variant
+from evo.nouns import Brief, CurvePoint, Estimate, Proposal, Standing, Trial, Variant
 
 
 class Search(Protocol):
@@ -38,6 +39,22 @@ class Search(Protocol):
 
     def wanted_trials(self) -> dict[int, int]:
         """Variants that need more trials than the first, and how many in all."""
+        ...
+
+    def foregoes(self, variant: int) -> bool:
+        """Whether a variant that was just told isn't worth its first trial.
+
+        What it changes was measured before, in a relative, and did harm.
+        """
+        ...
+
+    def hopeless(self, trial: Trial, curve: Sequence[CurvePoint]) -> str:
+        """Why a running trial is to be stopped now; empty if it isn't.
+
+        Args:
+            trial: The trial.
+            curve: What it has reported so far, as it says itself.
+        """
         ...
 
     def living(self) -> tuple[int, ...]:

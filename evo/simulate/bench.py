@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import statistics
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 from evo.nouns import Direction
-from evo.search.breeding import Plan
+from evo.search.breeding import Part, Plan
 from evo.search.rivals import STRATEGIES
 from evo.simulate.landscape import BASE, Kind, Landscape
 from evo.simulate.simulation import Outcomes, Simulation, founders
@@ -18,43 +20,70 @@ from evo.simulate.simulation import Outcomes, Simulation, founders
 NOISES = {"low": 0.3, "medium": 1.0, "high": 3.0}
 """Standard deviation of one trial; ideas move a loss by about 1 to 3."""
 SEEDS = tuple(range(100, 120))
-"""Landscapes to report on; 0 to 11 were looked at while the strategies were made."""
+"""Landscapes to report on; strategies are tuned on others."""
+TUNING_SEEDS = tuple(range(20))
+"""Landscapes that were looked at while the strategies were made: not to be reported on."""
 SLOTS = (1, 8)
+MOMENTS = 20
+"""Points of a row's path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regime:
+    """What is simulated but for the seed."""
+
+    kind: Kind
+    noise: str
+    slots: int
+    strategy: str
+    without: Part | None = None
+    """A part that is switched off."""
+
+    @property
+    def name(self) -> str:
+        """Of the strategy, with what it does without."""
+        return f"{self.strategy} without {self.without}" if self.without else self.strategy
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """One search that is simulated."""
 
-    kind: Kind
-    noise: str
-    slots: int
-    strategy: str
+    regime: Regime
     seed: int
     trials: int
+    """Accelerator time, in trials' lengths."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """What a strategy made of one regime, over all seeds."""
 
-    kind: Kind
-    noise: str
-    slots: int
-    strategy: str
+    regime: Regime
     gain: float
     """Median of the reported best's true gain over the baseline."""
     gain_low: float
     gain_high: float
     """Quartiles of it."""
+    mean_gain: float
     closed: float
     """Median share of the gap between the baseline and the best known that was closed."""
     optimism: float
-    """Mean of what the report is too good by."""
+    """Mean of what the report is too good by, in the unit of a loss."""
+    optimism_errors: float
+    """Median of it in standard errors, as the search itself reports them."""
     promotions: int
     false_promotions: int
+    trials_per_length: float
+    """Mean of trials begun in the accelerator time of one whole trial."""
+    improvements: int
+    """New variants that were truly better than the champion."""
+    killed: int
+    """Of them, those that early stopping cost."""
     hours: float
-    """Median accelerator time, in trials' lengths."""
+    """Median time on the wall, in trials' lengths."""
+    path: tuple[float, ...]
+    """Median true gain at equal steps of accelerator time, the last at its end."""
 
 
 def cases(
@@ -64,54 +93,85 @@ def cases(
     trials: int,
     slots: Sequence[int] = SLOTS,
     noises: Iterable[str] = tuple(NOISES),
+    without: Iterable[Part] = (),
 ) -> list[Case]:
-    """Every combination, those of one seed beside each other."""
+    """Every combination; each part of `without` is switched off in the population strategy."""
+    fighters = [(name, None) for name in strategies] + [("population", part) for part in without]
     return [
-        Case(kind, noise, places, strategy, seed, trials)
-        for kind, noise, places, strategy, seed in itertools.product(
-            Kind, noises, slots, strategies, seeds
+        Case(Regime(kind, noise, places, strategy, part), seed, trials)
+        for kind, noise, places, (strategy, part), seed in itertools.product(
+            Kind, noises, slots, fighters, seeds
         )
     ]
 
 
 def simulate(case: Case) -> tuple[Case, Outcomes, float]:
     """Runs one case; its outcomes, and the gain of the best that is known."""
-    landscape = Landscape(case.kind, case.seed)
-    search = STRATEGIES[case.strategy](Plan(Direction.MINIMISE, founders(), 8, 16, 2))
-    simulation = Simulation(search, landscape, NOISES[case.noise], case.slots, case.seed)
+    regime = case.regime
+    landscape = Landscape(regime.kind, case.seed)
+    parts = frozenset(Part) - {regime.without}
+    plan = Plan(Direction.MINIMISE, founders(), 8, 16, 2, parts=parts)
+    search = STRATEGIES[regime.strategy](plan)
+    simulation = Simulation(search, landscape, NOISES[regime.noise], regime.slots, case.seed)
     return case, simulation.run(case.trials), BASE - landscape.best
 
 
 def run(wanted: Sequence[Case], on_done: Callable[[], None] = lambda: None) -> Iterator[Row]:
-    """Simulates all cases on all cores; a row for each regime and strategy."""
+    """Simulates all cases on all cores; a row for each regime."""
     # One thread each: the matrices are small, and the cores have other cases to work on.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    groups: dict[tuple[Kind, str, int, str], list[tuple[Outcomes, float]]] = {}
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    groups: dict[Regime, list[tuple[Outcomes, float]]] = {}
     with ProcessPoolExecutor() as pool:
         for case, outcomes, best in pool.map(simulate, wanted, chunksize=2):
-            key = (case.kind, case.noise, case.slots, case.strategy)
-            groups.setdefault(key, []).append((outcomes, best))
+            groups.setdefault(case.regime, []).append((outcomes, best))
             on_done()
-    for (kind, noise, slots, strategy), found in groups.items():
-        yield _row(kind, noise, slots, strategy, found)
+    for regime, found in groups.items():
+        yield _row(regime, found, wanted[0].trials)
 
 
-def _row(
-    kind: Kind, noise: str, slots: int, strategy: str, found: list[tuple[Outcomes, float]]
-) -> Row:
-    gains = [outcomes.gain for outcomes, _ in found]
+def speed_up(alone: Row, together: Row) -> float | None:
+    """How much sooner many slots reach what one slot reaches in half of its time.
+
+    None if they never do, or if one slot reached nothing.
+    """
+    goal = alone.path[MOMENTS // 2 - 1]
+    reached = [step for step, gain in enumerate(together.path, 1) if gain >= goal]
+    if goal <= 0 or not reached:
+        return None
+    first = next(step for step, gain in enumerate(alone.path, 1) if gain >= goal)
+    return (first / alone.regime.slots) / (reached[0] / together.regime.slots)
+
+
+def _row(regime: Regime, found: list[tuple[Outcomes, float]], trials: int) -> Row:
+    many = [outcomes for outcomes, _ in found]
+    gains = [one.gain for one in many]
     quartiles = statistics.quantiles(gains, n=4) if len(gains) > 1 else [gains[0]] * 3
+    moments = [trials / regime.slots * (step + 1) / MOMENTS for step in range(MOMENTS)]
+    moments[-1] = math.inf  # with what still ran then
     return Row(
-        kind=kind,
-        noise=noise,
-        slots=slots,
-        strategy=strategy,
+        regime=regime,
         gain=statistics.median(gains),
         gain_low=quartiles[0],
         gain_high=quartiles[2],
+        mean_gain=statistics.mean(gains),
         closed=statistics.median(outcomes.gain / best for outcomes, best in found),
-        optimism=statistics.mean(outcomes.optimism for outcomes, _ in found),
-        promotions=sum(outcomes.promotions for outcomes, _ in found),
-        false_promotions=sum(outcomes.false_promotions for outcomes, _ in found),
-        hours=statistics.median(outcomes.hours for outcomes, _ in found),
+        optimism=statistics.mean(one.optimism for one in many),
+        optimism_errors=statistics.median(
+            one.optimism / one.reported_std if one.reported_std > 0 else 0.0 for one in many
+        ),
+        promotions=sum(one.promotions for one in many),
+        false_promotions=sum(one.false_promotions for one in many),
+        trials_per_length=statistics.mean(one.trials / (one.hours * regime.slots) for one in many),
+        improvements=sum(one.improvements for one in many),
+        killed=sum(one.killed for one in many),
+        hours=statistics.median(one.hours for one in many),
+        path=tuple(
+            statistics.median(_gain_at(one.path, moment) for one in many) for moment in moments
+        ),
     )
+
+
+def _gain_at(path: Sequence[tuple[float, float]], moment: float) -> float:
+    index = bisect_right(path, moment, key=lambda point: point[0])
+    return path[index - 1][1] if index else 0.0

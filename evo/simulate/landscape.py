@@ -15,6 +15,9 @@ from functools import cached_property
 
 Genes = frozenset[int]
 BASE = 100.0
+SLOWNESS = 0.3
+"""Standard deviation of what an idea does to the beginning of a curve, in parts of its effect and
+one more."""
 FOUNDERS = 12
 """The first ideas: the gene pool, as good and as bad as any others."""
 
@@ -53,11 +56,25 @@ class Landscape:
 
     def truth(self, genes: Genes) -> float:
         """True loss of a variant."""
-        alone = sum(self._effects[gene] for gene in sorted(genes))
-        together = sum(
-            value for pair, value in self._pairs.items() if pair[0] in genes and pair[1] in genes
-        )
-        return BASE + alone + together
+        if genes not in self._truths:
+            alone = sum(self._effects[gene] for gene in sorted(genes))
+            together = sum(
+                value
+                for pair, value in self._pairs.items()
+                if pair[0] in genes and pair[1] in genes
+            )
+            self._truths[genes] = BASE + alone + together
+        return self._truths[genes]
+
+    def seen(self, genes: Genes, share: float) -> float:
+        """What a curve shows of a variant at a share of the budget, without noise.
+
+        An idea's effect grows with the square root of the share; some ideas start slowly or fast,
+        whatever they come to in the end.
+        """
+        slow = sum(self._slowness[gene] for gene in sorted(genes))
+        falling = 30.0 * (math.pow(share, -0.3) - 1.0)
+        return BASE + falling + (self.truth(genes) - BASE) * math.sqrt(share) + slow * (1.0 - share)
 
     def draw(self, seed: int) -> int:
         """An idea, as a proposer without memory has them: popular ones more often (Zipf)."""
@@ -67,6 +84,10 @@ class Landscape:
         # The inverse of the distribution function of a density proportional to 1 / rank.
         rank = int(math.exp(chance.random() * math.log(self.ideas + 1)))
         return self._popular[min(rank, self.ideas) - 1]
+
+    @cached_property
+    def _truths(self) -> dict[Genes, float]:
+        return {}
 
     @cached_property
     def best(self) -> float:
@@ -91,6 +112,12 @@ class Landscape:
             Kind.DECEPTIVE: _deceptive_effect,
         }[self.kind]
         return [make(chance) for _ in range(self.ideas)]
+
+    @cached_property
+    def _slowness(self) -> list[float]:
+        """What each idea does to the beginning of a curve alone."""
+        chance = random.Random(f"{self.seed}:{self.kind}:slowness")
+        return [chance.gauss(0, SLOWNESS * (abs(effect) + 1.0)) for effect in self._effects]
 
     @cached_property
     def _pairs(self) -> dict[tuple[int, int], float]:

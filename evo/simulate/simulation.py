@@ -1,19 +1,22 @@
 """One simulated search: a strategy asks, a landscape answers, and the clock counts trials.
 
-The strategy is driven as the engine drives it: proposals are drawn ahead, replicates go first,
-results come back in the order in which trials end. Nothing is trained.
+The strategy is driven as the engine drives it: it is asked when a slot is free, replicates go
+first, running trials report a curve and may be stopped, results come back in the order in which
+trials end. Nothing is trained.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from evo.nouns import (
     Brief,
+    CurvePoint,
     Measurement,
     Outcome,
     Proposal,
@@ -30,7 +33,11 @@ MADE_AT = datetime(2026, 1, 1)
 MOST_REFUSED = 300
 """Proposals refused in a row before a search is called exhausted."""
 CRASHES = 0.05
-"""Share of new variants whose trials crash."""
+"""Share of new variants whose trials crash, at the first report."""
+REPORTS = 10
+"""Points of a trial's curve."""
+OVERHEAD = 0.05
+"""Start-up and scoring of a trial, in trials' lengths; a trial that is stopped has half of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +55,42 @@ class Outcomes:
     """Of them, those to a variant that is truly no better than the champion before it."""
     trials: int
     hours: float
-    """Accelerator time, in trials' lengths, divided by the slots."""
-    path: tuple[float, ...]
-    """True gain of the champion after each trial."""
+    """Time on the wall, in trials' lengths: accelerator time divided by the slots."""
+    variants: int
+    """New ones whose first trial was begun."""
+    pruned: int
+    improvements: int
+    """First trials of variants that were truly better than the champion at their end."""
+    killed: int
+    """Of them, those that were stopped early."""
+    path: tuple[tuple[float, float], ...]
+    """Time on the wall, and the true gain of the champion from then on."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is counted on the way."""
+
+    trials: int = 0
+    promotions: int = 0
+    false_promotions: int = 0
+    variants: int = 0
+    pruned: int = 0
+    improvements: int = 0
+    killed: int = 0
+    path: list[tuple[float, float]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Running:
+    """A trial that runs."""
+
+    trial: Trial
+    began: float
+    luck: float
+    """Of its seed, in the unit of a loss: what the score is off by."""
+    chance: random.Random
+    curve: list[CurvePoint] = field(default_factory=list)
 
 
 @dataclass
@@ -75,43 +115,102 @@ class Simulation:
     _parents: dict[int, tuple[int, ...]] = field(default_factory=dict)
     _queue: deque[tuple[int, Purpose]] = field(default_factory=deque)
     _wanted: dict[int, int] = field(default_factory=dict)
+    _running: dict[int, _Running] = field(default_factory=dict)
+    _events: list[tuple[float, int]] = field(default_factory=list)
+    _tally: _Tally = field(default_factory=_Tally)
     _briefs: int = 0
-    _trials: int = 0
+    _started: int = 0
 
-    def run(self, trials: int) -> Outcomes:
-        """Runs so many trials."""
-        running: list[tuple[float, int, int, Purpose]] = []
-        now, path = 0.0, list[float]()
-        promotions = false = 0
+    def run(self, trials: float) -> Outcomes:
+        """Runs until so much accelerator time is spent, in the length of whole trials."""
+        now = 0.0
         while True:
-            while len(running) < self.slots and self._trials < trials and self._fill():
-                variant, purpose = self._queue.popleft()
-                length = 1.0 + 0.02 * random.Random(f"{self.seed}:{self._trials}").random()
-                heapq.heappush(running, (now + length, self._trials, variant, purpose))
-                self._trials += 1
-            if not running:
+            while len(self._running) < self.slots and now * self.slots < trials and self._fill():
+                self._start(*self._queue.popleft(), now)
+            if not self._events:
                 break
-            now, number, variant, purpose = heapq.heappop(running)
-            before = self.search.champion
-            self.search.tell(self._measure(number, variant, purpose))
-            after = self.search.champion
-            if before is not None and after is not None and after != before:
-                promotions += 1
-                false += self._truth(after) >= self._truth(before)
-            path.append(BASE - self._truth(after) if after is not None else 0.0)
+            now, number = heapq.heappop(self._events)
+            self._advance(self._running[number], now)
         champion = self.search.champion
         estimate = self.search.estimate(champion) if champion is not None else None
         assert champion is not None and estimate is not None
+        tally = self._tally
         return Outcomes(
             gain=BASE - self._truth(champion),
             optimism=self._truth(champion) - estimate.mean,
             reported_std=estimate.std,
-            promotions=promotions,
-            false_promotions=false,
-            trials=len(path),
+            promotions=tally.promotions,
+            false_promotions=tally.false_promotions,
+            trials=tally.trials,
             hours=now,
-            path=tuple(path),
+            variants=tally.variants,
+            pruned=tally.pruned,
+            improvements=tally.improvements,
+            killed=tally.killed,
+            path=tuple(tally.path),
         )
+
+    # Trials
+
+    def _start(self, variant: int, purpose: Purpose, now: float) -> None:
+        number, self._started = self._started, self._started + 1
+        chance = random.Random(f"{self.seed}:trial:{number}")
+        trial = Trial(number, variant, 0, purpose, 1.0, 1.0)
+        self._running[number] = _Running(trial, now, chance.gauss(0, self.noise), chance)
+        self._tally.variants += purpose is Purpose.FIRST
+        # Nobody's trials are exactly as long as another's.
+        heapq.heappush(self._events, (now + OVERHEAD / 2 + 0.1 + 1e-4 * chance.random(), number))
+
+    def _advance(self, running: _Running, now: float) -> None:
+        """The next report of a trial, or its end."""
+        trial, share = running.trial, (len(running.curve) + 1) / REPORTS
+        if trial.variant and not running.curve and self._crashes(trial.variant):
+            self._finish(running, now, Measurement(Status.CRASHED, cause="simulated"))
+            return
+        loss = self.landscape.seen(self._genes[trial.variant], share)
+        loss += running.luck * math.sqrt(share) + running.chance.gauss(0, 0.2 * self.noise + 0.05)
+        running.curve.append(CurvePoint(share, len(running.curve) + 1, loss))
+        if share >= 1.0:
+            score = self._truth(trial.variant) + running.luck
+            self._finish(running, now, self._measurement(running, now, Status.SCORED, score))
+        elif cause := self.search.hopeless(trial, running.curve):
+            self._tally.pruned += 1
+            self._finish(running, now, self._measurement(running, now, Status.PRUNED, None, cause))
+        else:
+            last = share + 1 / REPORTS >= 1.0
+            length = 1 / REPORTS + (OVERHEAD / 2 if last else 0.0)
+            heapq.heappush(self._events, (now + length, trial.id))
+
+    def _measurement(
+        self, running: _Running, now: float, status: Status, score: float | None, cause: str = ""
+    ) -> Measurement:
+        used = running.curve[-1].elapsed_seconds
+        resources = Resources(training_seconds=used, total_seconds=now - running.began)
+        return Measurement(status, score, cause, resources, tuple(running.curve))
+
+    def _finish(self, running: _Running, now: float, measurement: Measurement) -> None:
+        trial, tally = replace(running.trial, measurement=measurement), self._tally
+        del self._running[trial.id]
+        if measurement.score is None:
+            self._wanted[trial.variant] -= 1
+        before = self.search.champion
+        if before is not None and trial.purpose is Purpose.FIRST:
+            better = self._truth(trial.variant) < self._truth(before)
+            tally.improvements += better and measurement.status is not Status.CRASHED
+            tally.killed += better and measurement.status is Status.PRUNED
+        self.search.tell(trial)
+        tally.trials += 1
+        after = self.search.champion
+        if before is not None and after is not None and after != before:
+            tally.promotions += 1
+            tally.false_promotions += self._truth(after) >= self._truth(before)
+        if after is not None and after != before:
+            tally.path.append((now, BASE - self._truth(after)))
+
+    def _crashes(self, variant: int) -> bool:
+        return random.Random(f"{self.seed}:crash:{variant}").random() < CRASHES
+
+    # Proposals
 
     def _truth(self, variant: int) -> float:
         return self.landscape.truth(self._genes[variant])
@@ -146,8 +245,10 @@ class Simulation:
             variant = len(self._genes)
             self._genes[variant], self._known[genes] = genes, variant
             self._parents[variant] = brief.parents
-            self.search.tell(_variant(variant, brief, len(genes)))
-            self._add(variant, Purpose.FIRST)
+            before = self._genes[brief.parents[0]] if brief.parents else genes
+            self.search.tell(_variant(variant, brief, genes, before))
+            if not self.search.foregoes(variant):
+                self._add(variant, Purpose.FIRST)
 
     def _add(self, variant: int, purpose: Purpose) -> None:
         self._wanted[variant] = self._wanted.get(variant, 0) + 1
@@ -173,25 +274,15 @@ class Simulation:
             case _:
                 return parents[0] | {self.landscape.draw(brief.seed)}
 
-    def _measure(self, number: int, variant: int, purpose: Purpose) -> Trial:
-        chance = random.Random(f"{self.seed}:trial:{number}")
-        crashed = random.Random(f"{self.seed}:crash:{variant}").random() < CRASHES
-        if variant and crashed:
-            measurement = Measurement(Status.CRASHED, cause="simulated")
-            self._wanted[variant] -= 1
-        else:
-            score = self._truth(variant) + chance.gauss(0, self.noise)
-            used = Resources(training_seconds=1.0, total_seconds=1.0)
-            measurement = Measurement(Status.SCORED, score, resources=used)
-        return Trial(number, variant, 0, purpose, 1.0, 1.0, measurement=measurement)
-
 
 def founders() -> tuple[str, ...]:
     """Names of the gene pool: the first ideas."""
     return tuple(str(number) for number in range(FOUNDERS))
 
 
-def _variant(number: int, brief: Brief, size: int) -> Variant:
+def _variant(number: int, brief: Brief, genes: Genes, before: Genes) -> Variant:
+    diff = [f"-idea {gene}" for gene in sorted(before - genes)]
+    diff += [f"+idea {gene}" for gene in sorted(genes - before)]
     return Variant(
         id=number,
         commit=f"{number:040x}",
@@ -199,9 +290,9 @@ def _variant(number: int, brief: Brief, size: int) -> Variant:
         operator=brief.operator,
         title="",
         rationale="",
-        diff="",
+        diff="\n".join(diff),
         fingerprint=str(number),
-        lines=100 + size,
+        lines=100 + len(genes),
         proposal=brief.id,
         created_at=MADE_AT,
         subject=brief.subject,
