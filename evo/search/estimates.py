@@ -135,6 +135,33 @@ class Estimates:
         gap = self._factor.means[j] - self._factor.means[i]
         return float(gap), math.sqrt(max(float(variance), 0.0))
 
+    def difference_without(self, variant: int, other: int, loss: float) -> tuple[float, float]:
+        """As `difference`, without one trial of the first: what all other evidence says.
+
+        The observation is taken back out of the joint posterior of the two (a rank-one downdate).
+
+        Args:
+            variant: Whose trial it was.
+            other: Whom it is compared with.
+            loss: What the trial said.
+        """
+        i, j = self._number[variant], self._number[other]
+        own = float(self._factor.variances[i])
+        both = self._covariance(i, j) - self._factor.explained(i, j)
+        gap, std = self.difference(variant, other)
+        left = self.variances.noise**2 - own
+        if left <= 0:
+            return gap, std
+        surprise = float(self._tamed(np.array([loss - self._origin]))[0] - self._factor.means[i])
+        # Of f_i - f_j, whose covariance with f_i is own - both.
+        gap += (own - both) * surprise / left
+        return gap, math.sqrt(std**2 + (own - both) ** 2 / left)
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of the noise: replicates beyond the first trial of each variant."""
+        return len(self._of) - len(set(self._of))
+
     def knows(self, diff: str) -> bool:
         """Whether some variant carries a diff."""
         return diff in self._carriers
