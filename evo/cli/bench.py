@@ -34,7 +34,8 @@ def bench() -> None:
               metavar="PART", help="Also population without a part (estimates, replicates, "
               "stacking, memory, pruning), or without `each`; repeatable.")  # fmt: skip
 @click.option("--landscape", "kinds", multiple=True, type=click.Choice(list(map(str, Kind))),
-              default=tuple(map(str, Kind)), show_default=True, help="A kind; repeatable.")  # fmt: skip
+              default=tuple(map(str, Kind)), show_default=True,
+              help="A kind; repeatable.")  # fmt: skip
 @click.option("--noise", "noises", multiple=True, type=click.Choice(list(NOISES)),
               default=tuple(NOISES), show_default=True, help="A level; repeatable.")  # fmt: skip
 @click.option("--seeds", default=len(SEEDS), show_default=True, type=click.IntRange(1, 1000),
