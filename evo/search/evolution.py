@@ -145,15 +145,17 @@ class Evolution(Breeding):
         """A drawn parent without the diff that is believed to help it least, if it may hurt."""
         if Part.ESTIMATES not in self._parts:
             return super()._ablate(chance)
-        effects, parent = self._beliefs.of.effects(), self._parent(chance)
-        found = []
-        for variant in sorted(self._ledger.ancestors(parent) | {parent}):
-            name = self._beliefs.own(variant)
-            if name in self._beliefs.carried(parent) and variant != parent:
-                tried = self._ledger.tried("ablate", (parent,), str(variant))
-                if not tried and effects[name] > -DOUBTFUL * self._beliefs.of.effect(name)[1]:
-                    found.append((-effects[name], variant))
-        return ((parent,), str(min(found)[1])) if found else None
+        of, parent = self._beliefs.of, self._parent(chance)
+        effects, carried = of.effects(), self._beliefs.carried(parent)
+        brought = {
+            variant: self._beliefs.own(variant) for variant in self._ledger.ancestors(parent)
+        }
+        theirs = {variant: name for variant, name in brought.items() if name in carried}
+        for variant, name in sorted(theirs.items(), key=lambda one: (-effects[one[1]], one[0])):
+            if not self._ledger.tried("ablate", (parent,), str(variant)):
+                is_in_doubt = effects[name] > -DOUBTFUL * of.effect(name)[1]
+                return ((parent,), str(variant)) if is_in_doubt else None
+        return None
 
     def _rank(self) -> None:
         step = EQUAL * self._beliefs.of.variances.noise

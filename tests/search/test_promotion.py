@@ -83,7 +83,7 @@ def test_what_is_left_without_a_trial_is_what_was_believed_before_it(left_out: i
     rest.variances = whole.of.variances
     for trial, (index, loss) in enumerate(zip(whole.of._of, whole.of._losses, strict=True)):
         if trial != 2 + left_out:  # the champion's two come first
-            rest._of.append(index)
+            rest._of = np.append(rest._of, index)
             rest._losses.append(loss)
             rest._vague.append(0.0)
     rest._rebuild()
