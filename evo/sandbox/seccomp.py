@@ -162,10 +162,10 @@ SIGNALS: dict[str, _N] = {
     "rt_tgsigqueueinfo": (297, 240),
     "pidfd_send_signal": (424, 424),
 }
+NAMED: dict[str, _N] = {"bind": (49, 200), "listen": (50, 201)}
+"""Giving a socket a name: CUDA asks for it and gives up where it is refused."""
 NETWORK: dict[str, _N] = {
     "connect": (42, 203),
-    "bind": (49, 200),
-    "listen": (50, 201),
     "accept": (43, 202),
     "accept4": (288, 242),
     "sendmsg": (46, 211),
@@ -210,8 +210,8 @@ def program(machine: str, *, shared: bool, unix: bool, own_pid: int = 0) -> byte
         shared: The machine's own files and processes are in view of the cell, which has no
             namespaces of its own.
         unix: Sockets of the family AF_UNIX may be made. In a cell of its own namespaces they lead
-            nowhere and are free; in a shared one they can be made and nothing more, which is what
-            CUDA needs.
+            nowhere and are free; in a shared one they can be made, are told that they have a name
+            without getting one, and nothing more, which is what CUDA needs.
         own_pid: Signals may be sent to this process only, for kernels whose Landlock doesn't
             restrict them; 0 leaves signals alone.
 
@@ -227,9 +227,11 @@ def program(machine: str, *, shared: bool, unix: bool, own_pid: int = 0) -> byte
         _step(_JUMP_IF_ABOVE, NEWEST, 0, 1),
         _step(_RETURN, ERRNO | ENOSYS),
     ]
-    refused = REFUSED | (SHARED_REFUSED | NETWORK if shared else {})
-    pretended = PRETENDED | (SHARED_PRETENDED if shared else {})
-    missing = MISSING | (SHARED_MISSING if shared else {})
+    refused, pretended, missing = REFUSED, PRETENDED, MISSING
+    if shared:
+        refused = refused | SHARED_REFUSED | NETWORK | ({} if unix else NAMED)
+        pretended = pretended | SHARED_PRETENDED | (NAMED if unix else {})
+        missing = missing | SHARED_MISSING
     for table, result in ((refused, ERRNO | EPERM), (missing, ERRNO | ENOSYS), (pretended, ERRNO)):
         for numbers in table.values():
             _when(code, numbers[column], [_step(_RETURN, result)])
