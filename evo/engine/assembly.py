@@ -100,6 +100,7 @@ def assemble(
             archive=archive,
             casebook=casebook,
             say=notes.put,
+            tier=Tier(setups[0].sandbox),
             models=models,
             conduct=conduct,
         )

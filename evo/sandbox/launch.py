@@ -40,7 +40,8 @@ def main() -> None:
         if child:
             _watch_over(child, plan["lifeline"])
     elif plan["mounts"] is not None:
-        namespaces.enter(new_user=plan["new_user"], base="/tmp")
+        network = plan.get("network", False)
+        namespaces.enter(new_user=plan["new_user"], base="/tmp", network=network)
         first = os.fork()
         if first:
             _close_everything()
@@ -126,7 +127,7 @@ def _give_up_rights(plan: Plan) -> None:
     if plan["merge_output"]:
         os.dup2(2, 1)
     if plan["landlock"]:
-        landlock.restrict(_rights(plan))
+        landlock.restrict(_rights(plan), network=plan.get("network", False))
     _filter(plan)
 
 
@@ -185,6 +186,7 @@ def _filter(plan: Plan) -> None:
                 shared=shared,
                 unix=plan["unix"],
                 own_pid=os.getpid() if alone else 0,
+                network=plan.get("network", False),
             )
         )
     except (KeyError, OSError):
