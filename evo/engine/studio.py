@@ -47,7 +47,15 @@ class Studio:
     program: ProgramFile
     roster: Roster | None = None
     operators: Mapping[str, Operator] = field(default_factory=dict)
-    arms: Mapping[Arm, float] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Of the models, by name."""
+    agents: Mapping[Arm, float] = field(default_factory=dict)
+    """Whoever else can be asked, and how often at first."""
+
+    def arms(self) -> dict[Arm, float]:
+        """What can be asked for under program.md as it is now, and how often at first."""
+        roles = tuple(self.program.current().roles) if self.weights else ()
+        return arms_of(self.weights, roles) | dict(self.agents)
 
     def close(self) -> None:
         """Begins no other call; those in flight are told of as they stand."""
@@ -108,11 +116,11 @@ def open_studio(
     made = operators_of(author) if members else {}
     if settings.agent.command:
         made[Agent.name] = agent_of(project, settings, author, tier, say)
-    weights = {member.model.name: member.weight for member in members}
-    arms = arms_of(weights, tuple(program.current().roles))
+    agents = dict[Arm, float]()
     if settings.agent.command:
-        arms[Arm(Agent.name, "", name_of(settings.agent))] = AGENT_SHARE * settings.agent.weight
-    return Studio(program, roster, made, arms)
+        agents[Arm(Agent.name, "", name_of(settings.agent))] = AGENT_SHARE * settings.agent.weight
+    weights = {member.model.name: member.weight for member in members}
+    return Studio(program, roster, made, weights, agents)
 
 
 def agent_of(
@@ -153,7 +161,7 @@ def arms_of(weights: Mapping[str, float], roles: Sequence[str]) -> dict[Arm, flo
     """What models can be asked for, and how often at first.
 
     Args:
-        weights: Models by name.
+        weights: Models by name; without one there are no arms.
         roles: Those of program.md.
     """
     thinkers = [role for role in roles if role != MENDER] or [""]

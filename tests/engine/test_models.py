@@ -196,6 +196,31 @@ def test_a_program_that_is_edited_rules_the_next_proposal(tmp_path: Path) -> Non
     assert all(count > 0 for _, count in by_program)
 
 
+def test_roles_that_come_and_go_in_program_md_get_work_and_lose_it_at_once(tmp_path: Path) -> None:
+    project = make_project(tmp_path, slots=1)
+    program, muse, edited = project / "program.md", Muse(), PROGRAM.replace("gambler", "poet")
+    program.write_text(PROGRAM)
+    told = 0
+
+    def script(messages: object) -> str:
+        nonlocal told
+        assert isinstance(messages, list)
+        told += 1
+        if told == 2:
+            program.write_text(edited)
+        return muse.answer(messages[1].text)
+
+    sequence = "SELECT role, program_sha = (SELECT sha FROM programs WHERE text LIKE '%poet%'), id "
+    sequence += "FROM proposals WHERE operator = 'mutate' AND outcome <> 'malformed' ORDER BY id"
+    engine_of(project, ScriptedModel("one", script), trials=24, proposals_ahead=0).run()
+    found = rows(project, sequence)
+    assert {role for role, new, _ in found if not new} == {"gambler"}
+    assert {role for role, new, _ in found if new} == {"poet"}
+    again = engine_of(project, ScriptedModel("one", script), trials=4, proposals_ahead=0)
+    again.run()
+    assert {role for role, new, _ in rows(project, sequence)[len(found) :]} <= {"poet"}
+
+
 def test_a_model_is_told_what_its_duplicate_did_and_once_only(tmp_path: Path) -> None:
     project = make_project(tmp_path, slots=1)
     talks: list[list[Message]] = []
