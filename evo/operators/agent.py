@@ -25,34 +25,14 @@ from evo.operators import prompts
 from evo.operators.authoring import Author
 from evo.operators.operator import Shelf, refuse, settle
 from evo.operators.outfit import Outfit, charge
-from evo.sandbox.sandbox import Cell, Limits, Sandbox
+from evo.sandbox import leavings
+from evo.sandbox.sandbox import Cell, Limits, TierSandbox
 from evo.text import clean_text
 
 BRIEF, NOTE = "BRIEF.md", "PROPOSAL.md"
 """Files in its folder: what it is told, and where it may say `Title:` and `Rationale:`."""
-MOST_BYTES = 1 << 20
 TICK_SECONDS = 0.05
 THREADS = 1
-_SHIM = """
-import json, os, stat, subprocess, sys
-names, words, left = sys.argv[1].split("\\n"), sys.argv[2:], {}
-try:
-    status = subprocess.call(words, stdout=2)
-except OSError as error:
-    sys.exit(f"{words[0]} can't be started: {error.strerror}")
-for name in names:
-    try:
-        opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(opened, "rb") as file:
-            if stat.S_ISREG(os.fstat(opened).st_mode):
-                left[name] = file.read(%d).decode()
-    except (OSError, UnicodeDecodeError):
-        pass
-json.dump(left, sys.stdout)
-sys.exit(min(abs(status), 255))
-"""
-"""Runs in the cell, around the agent: what it leaves comes out through the pipe, because the folder
-may be one that only the cell can see. What is printed goes to the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +64,7 @@ class Agent:
         settings: AgentSettings,
         outfit: Outfit,
         author: Author,
-        sandbox: Sandbox,
+        sandbox: TierSandbox,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._settings, self._outfit, self._author = settings, outfit, author
@@ -153,19 +133,24 @@ class Agent:
         if self._author.roster.is_closed:
             return Work("was not started: the engine ends", CallOutcome.ABANDONED)
         limits = Limits(memory_mb=self._settings.memory_mb)
-        left = f"{self._author.editable}\n{NOTE}"
+        shared = not self._sandbox.tier.private
+        words, names = self._outfit.words, (self._author.editable, NOTE)
         try:
             cell = self._sandbox.start(
-                ["python", "-c", _SHIM % MOST_BYTES, left, *self._outfit.words],
+                # In a shared view only a cell's first program sees its own /proc entry.
+                words if shared else leavings.around(names, words),
                 limits=limits,
                 threads=THREADS,
                 files=files,
+                merge_output=shared,
                 variables=self._outfit.variables,
             )
         except ArenaError as error:
             return Work(f"had no cell to work in: {error}", CallOutcome.OVERLOADED)
         try:
             work = self._await(cell, told)
+            if cell.scratch is not None:
+                work = replace(work, files=leavings.read(str(cell.scratch), names))
         finally:
             cell.end()
         return replace(work, printed=clean_text(cell.log.tail(limits.log_bytes)))
@@ -179,7 +164,7 @@ class Agent:
         ]
         for pipe in pipes:
             pipe.start()
-        cause, outcome = "", CallOutcome.ANSWERED
+        cause, outcome, files = "", CallOutcome.ANSWERED, dict[str, str]()
         deadline = time.monotonic() + self._settings.timeout_seconds
         while cell.poll() is None and not cause:
             cause, outcome = self._excess(cell, deadline)
@@ -190,10 +175,8 @@ class Agent:
         cell.kill()
         for pipe in pipes:
             pipe.join()
-        try:
+        with suppress(msgspec.MsgspecError):
             files = msgspec.json.decode(bytes(said), type=dict[str, str])
-        except msgspec.MsgspecError:
-            return Work(cause or "left nothing that can be read", outcome)
         return Work(cause, outcome, files)
 
     def _excess(self, cell: Cell, deadline: float) -> tuple[str, CallOutcome]:
@@ -226,7 +209,7 @@ def _read_all(descriptor: int, said: bytearray) -> None:
     """Reads what comes, up to what two files may hold and JSON makes of them."""
     with suppress(OSError):
         while data := os.read(descriptor, 1 << 16):
-            if len(said) < 12 * MOST_BYTES:
+            if len(said) < 12 * leavings.MOST_BYTES:
                 said += data
 
 
