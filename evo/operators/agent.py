@@ -25,6 +25,7 @@ from evo.operators import prompts
 from evo.operators.authoring import Author
 from evo.operators.operator import Shelf, refuse, settle
 from evo.operators.outfit import Outfit, charge
+from evo.operators.program import Skill
 from evo.sandbox import leavings
 from evo.sandbox.sandbox import Cell, Limits, TierSandbox
 from evo.text import clean_text
@@ -33,6 +34,7 @@ BRIEF, NOTE = "BRIEF.md", "PROPOSAL.md"
 """Files in its folder: what it is told, and where it may say `Title:` and `Rationale:`."""
 TICK_SECONDS = 0.05
 THREADS = 1
+MOST_CAUSE_CHARACTERS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,7 @@ class Agent:
         author, skill, outfit = self._author, self._author.program(), self._outfit
         ours = shelf.source(brief.parents[0])
         role = brief.role if brief.role in skill.roles else ""
-        messages = prompts.compose(
-            self.name, role, skill, author.situation, author.dossier(brief.parents[0], ours)
-        )
-        told = "\n\n".join(message.text for message in messages)
-        told += f"\n\nWrite `Title: ...` and `Rationale: ...` into {NOTE} when you are done."
+        told = self.told(brief, shelf, skill)
         files = {author.editable: ours, BRIEF: told, "program.md": skill.program.text}
         occasion = Occasion(brief.id, self.name, role, skill.program.sha, outfit.name)
         try:
@@ -100,18 +98,31 @@ class Agent:
             cost_usd=author.roster.take_bill(brief.id),
         )
 
+    def told(self, brief: Brief, shelf: Shelf, skill: Skill) -> str:
+        """What it is told on its standard input."""
+        author = self._author
+        role = brief.role if brief.role in skill.roles else ""
+        dossier = author.dossier(brief.parents[0], shelf.source(brief.parents[0]))
+        messages = prompts.compose(self.name, role, skill, author.situation, dossier)
+        told = "\n\n".join(message.text for message in messages)
+        return f"{told}\n\nWrite `Title: ...` and `Rationale: ...` into {NOTE} when you are done."
+
     def _read(self, brief: Brief, ours: str, work: Work) -> Proposal:
         """The proposal that its work makes."""
         editable = self._author.editable
         after = work.files.get(editable)
+        last = [line for line in work.printed.splitlines() if line.strip()]
+        said = f": {last[-1].strip()}" if last else ""
         if work.cause:
-            last = [line for line in work.printed.splitlines() if line.strip()]
-            said = f": {last[-1].strip()}" if last else ""
-            return refuse(brief, f"the agent {work.cause}{said}"[:400])
+            return refuse(brief, f"the agent {work.cause}{said}"[:MOST_CAUSE_CHARACTERS])
         if after is None:
             return refuse(brief, f"the agent left no file {editable} that can be read")
         title, rationale = _headers(work.files.get(NOTE, ""))
-        return settle(brief, ours, after, title=title, rationale=rationale)
+        proposal = settle(brief, ours, after, title=title, rationale=rationale)
+        if proposal.outcome is Outcome.NO_OP and said:
+            cause = f"{proposal.cause}; the agent's last words{said}"
+            return replace(proposal, cause=cause[:MOST_CAUSE_CHARACTERS])
+        return proposal
 
     def _charge(self, bill: Bill, work: Work, proposal: Proposal) -> None:
         """Puts on the bill what it says that it took, or what the settings say."""

@@ -123,6 +123,8 @@ def _give_up_rights(plan: Plan) -> None:
         _become_user(user, plan["capability"])
     _die_with_the_parent()
     os.chdir(plan["home"])
+    if "PWD" in os.environ:  # from bubblewrap, which doesn't know that this program moves on
+        os.environ["PWD"] = plan["home"]
     _write_files(plan["files"])
     if plan["merge_output"]:
         os.dup2(2, 1)

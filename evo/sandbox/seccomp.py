@@ -282,6 +282,14 @@ def _asked(shared: bool, unix: bool, own_pid: int, network: bool = False) -> dic
         "prlimit64": _refuse_unless_equal(0, (0,)),
         "prctl": _refuse_if_equal(0, (_PR_SET_PDEATHSIG,)),
     }
+    if network:
+        # Who starts commands wants them to die with itself, and they do, in any case.
+        rules["prctl"] = [
+            _argument(0),
+            _step(_JUMP_IF_EQUAL, _PR_SET_PDEATHSIG, 0, 1),
+            _step(_RETURN, ERRNO),
+            allow,
+        ]
     if shared or network:
         # A datagram socket can be pointed at any address later on, even one of a pair.
         rules["socketpair"] = [

@@ -136,6 +136,11 @@ def test_with_a_network_there_are_the_internets_sockets_and_no_others(
         assert said(name) == ALLOW
     assert said("sendto", 3, 0, 1, 0, 1) == ALLOW
     assert said("ptrace") == REFUSED
+    assert (said("prctl", 1, 9), said("prctl", 1, 0), said("prctl", 15)) == (
+        0x50000,
+        0x50000,
+        ALLOW,
+    )
     assert said("openat", 3, 0, 0o1000) == (REFUSED if shared else ALLOW)
 
 
