@@ -279,6 +279,7 @@ class Engine:
             assert search.champion is not None
             brief = Brief(number, HUMAN, (search.champion,), self._reception.next_idea())
         else:
+            search.offer(self._rooms.studio.arms())
             brief = search.ask(number, chance)
         if brief is not None:
             self._counts.next_brief += 1

@@ -186,6 +186,7 @@ ASKED: dict[str, _N] = {
 """Whether these are refused depends on their arguments."""
 _NEW_NAMESPACES = 0x7E020080
 _AF_UNIX, _SOCK_TYPE, _SOCK_DGRAM = 1, 0xF, 2
+_AF_INET, _AF_INET6, _AF_NETLINK, _NETLINK_ROUTE = 2, 10, 16, 0
 _PUSH_INPUT, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP = 0x5412, 0x541C, 0x8901, 0x8902
 _F_SETOWN, _F_SETOWN_EX = 8, 15
 _O_TRUNC, _O_ACCMODE = 0o1000, 0o3
@@ -202,7 +203,9 @@ _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_ABOVE, _JUMP_IF_ANY, _AND, _RETURN = (
 _NUMBER_AT, _ARCHITECTURE_AT = 0, 4
 
 
-def program(machine: str, *, shared: bool, unix: bool, own_pid: int = 0) -> bytes:
+def program(
+    machine: str, *, shared: bool, unix: bool, own_pid: int = 0, network: bool = False
+) -> bytes:
     """The filter as the kernel takes it: eight bytes an instruction.
 
     Args:
@@ -214,6 +217,7 @@ def program(machine: str, *, shared: bool, unix: bool, own_pid: int = 0) -> byte
             without getting one, and nothing more, which is what CUDA needs.
         own_pid: Signals may be sent to this process only, for kernels whose Landlock doesn't
             restrict them; 0 leaves signals alone.
+        network: Sockets of the Internet's families may be made and used.
 
     Raises:
         KeyError: No table for this machine.
@@ -229,13 +233,15 @@ def program(machine: str, *, shared: bool, unix: bool, own_pid: int = 0) -> byte
     ]
     refused, pretended, missing = REFUSED, PRETENDED, MISSING
     if shared:
-        refused = refused | SHARED_REFUSED | NETWORK | ({} if unix else NAMED)
-        pretended = pretended | SHARED_PRETENDED | (NAMED if unix else {})
+        refused, pretended = refused | SHARED_REFUSED, pretended | SHARED_PRETENDED
         missing = missing | SHARED_MISSING
+    if shared and not network:
+        refused = refused | NETWORK | ({} if unix else NAMED)
+        pretended = pretended | (NAMED if unix else {})
     for table, result in ((refused, ERRNO | EPERM), (missing, ERRNO | ENOSYS), (pretended, ERRNO)):
         for numbers in table.values():
             _when(code, numbers[column], [_step(_RETURN, result)])
-    for name, body in _asked(shared, unix, own_pid).items():
+    for name, body in _asked(shared, unix, own_pid, network).items():
         _when(code, ASKED[name][column], body)
     if own_pid:
         for numbers in SIGNALS.values():
@@ -265,10 +271,12 @@ def install(filter_program: bytes) -> None:
         raise OSError(number, f"seccomp: {os.strerror(number)}")
 
 
-def _asked(shared: bool, unix: bool, own_pid: int) -> dict[str, list[bytes]]:
+def _asked(shared: bool, unix: bool, own_pid: int, network: bool = False) -> dict[str, list[bytes]]:
     """What is looked at in the arguments, by system call."""
     allow, refuse = _step(_RETURN, ALLOW), _step(_RETURN, ERRNO | EPERM)
     socket = _refuse_unless_equal(0, (_AF_UNIX,)) if unix else [refuse]
+    if network:
+        socket = _of_the_internet(unix)
     rules = {
         "clone": [_argument(0), _step(_JUMP_IF_ANY, _NEW_NAMESPACES, 0, 1), refuse, allow],
         "socket": socket,
@@ -276,7 +284,15 @@ def _asked(shared: bool, unix: bool, own_pid: int) -> dict[str, list[bytes]]:
         "prlimit64": _refuse_unless_equal(0, (0,)),
         "prctl": _refuse_if_equal(0, (_PR_SET_PDEATHSIG,)),
     }
-    if shared:
+    if network:
+        # Who starts commands wants them to die with itself, and they do, in any case.
+        rules["prctl"] = [
+            _argument(0),
+            _step(_JUMP_IF_EQUAL, _PR_SET_PDEATHSIG, 0, 1),
+            _step(_RETURN, ERRNO),
+            allow,
+        ]
+    if shared or network:
         # A datagram socket can be pointed at any address later on, even one of a pair.
         rules["socketpair"] = [
             _argument(1),
@@ -285,13 +301,29 @@ def _asked(shared: bool, unix: bool, own_pid: int) -> dict[str, list[bytes]]:
             refuse,
             allow,
         ]
+    if shared and not network:
         rules["sendto"] = _refuse_unless_null(4)
+    if shared:
         # Opened to be read and yet emptied: Landlock sees that from version 3 on.
         rules["open"], rules["openat"] = _refuse_emptying(1), _refuse_emptying(2)
     if own_pid:
         rules["fcntl"] = _refuse_if_equal(1, (_F_SETOWN, _F_SETOWN_EX))
         rules["ioctl"] = _refuse_if_equal(1, (_PUSH_INPUT, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP))
     return rules
+
+
+def _of_the_internet(unix: bool) -> list[bytes]:
+    """Families of sockets: both of the Internet, and what tells of one's own addresses."""
+    families = (_AF_INET, _AF_INET6, *((_AF_UNIX,) if unix else ()))
+    return [
+        _argument(0),
+        _step(_JUMP_IF_EQUAL, _AF_NETLINK, 0, 4),
+        _argument(2),
+        _step(_JUMP_IF_EQUAL, _NETLINK_ROUTE, 1, 0),
+        _step(_RETURN, ERRNO | EPERM),
+        _step(_RETURN, ALLOW),
+        *_refuse_unless_equal(0, families),
+    ]
 
 
 def _refuse_emptying(index: int) -> list[bytes]:

@@ -44,9 +44,15 @@ def decide(program: bytes, architecture: int, number: int, *arguments: int) -> i
 
 
 def answer(
-    machine: str, name: str, *arguments: int, shared: bool = False, unix: bool = False, pid: int = 0
+    machine: str,
+    name: str,
+    *arguments: int,
+    shared: bool = False,
+    unix: bool = False,
+    pid: int = 0,
+    network: bool = False,
 ) -> int:
-    program = seccomp.program(machine, shared=shared, unix=unix, own_pid=pid)
+    program = seccomp.program(machine, shared=shared, unix=unix, own_pid=pid, network=network)
     column, architecture = ARCHITECTURES[machine]
     number = next(table[name][column] for table in TABLES if name in table)
     assert number is not None
@@ -112,6 +118,33 @@ def test_a_shared_view_costs_more_calls(machine: str) -> None:
     assert answer(machine, "sendto", 3, 0, 1, 0, 0, shared=True) == ALLOW
     for address in (1, 1 << 32):
         assert answer(machine, "sendto", 3, 0, 1, 0, address, shared=True) == REFUSED
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("shared", [False, True])
+def test_with_a_network_there_are_the_internets_sockets_and_no_others(
+    machine: str, shared: bool
+) -> None:
+    def said(name: str, *arguments: int) -> int:
+        return answer(machine, name, *arguments, shared=shared, network=True)
+
+    for family in (2, 10):
+        assert said("socket", family, 1, 0) == ALLOW
+    assert said("socket", 16, 3, 0) == ALLOW, "it asks for its own addresses"
+    for family, protocol in ((16, 15), (16, 9), (1, 0), (17, 0), (40, 0), (38, 0)):
+        assert said("socket", family, 1, protocol) == REFUSED
+    assert said("socketpair", 1, 1) == ALLOW
+    assert said("socketpair", 1, 2) == REFUSED
+    for name in ("connect", "bind", "listen", "accept4", "sendmsg"):
+        assert said(name) == ALLOW
+    assert said("sendto", 3, 0, 1, 0, 1) == ALLOW
+    assert said("ptrace") == REFUSED
+    assert (said("prctl", 1, 9), said("prctl", 1, 0), said("prctl", 15)) == (
+        0x50000,
+        0x50000,
+        ALLOW,
+    )
+    assert said("openat", 3, 0, 0o1000) == (REFUSED if shared else ALLOW)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
