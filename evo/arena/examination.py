@@ -221,7 +221,7 @@ class Questions:
         except WireError as error:
             raise EndedError(Status.CRASHED, "scoring broke the protocol") from error
         finally:
-            cell.end()
+            cell.end(forget=True)
         return np.concatenate(nats), np.concatenate(audited)
 
     def _batches(
