@@ -98,6 +98,10 @@ def test_arguments_decide_where_they_must(machine: str) -> None:
     assert answer(machine, "prlimit64", 77) == REFUSED
     assert answer(machine, "ioctl", 0, 0x5413) == ALLOW
     assert answer(machine, "ioctl", 0, 0x5412) == REFUSED
+    assert answer(machine, "rt_sigaction", 17, 0) == ALLOW
+    assert answer(machine, "rt_sigaction", 10, 1 << 32) == ALLOW
+    for action in (1, 1 << 32):
+        assert answer(machine, "rt_sigaction", 17, action) == PRETENDED
 
 
 @pytest.mark.parametrize("machine", MACHINES)
