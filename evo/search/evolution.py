@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import random
 
-from evo.nouns import Estimate, Proposal, Standing, Trial, Variant
+from evo.nouns import Estimate, Proposal, Standing, Trial, Variant, Wish
 from evo.search.beliefs import Beliefs
 from evo.search.breeding import DRAWS, Breeding, Plan
 from evo.search.estimates import normal
@@ -45,7 +45,7 @@ class Evolution(Breeding):
             return None
         return Estimate(self._beliefs.of.mean(variant), self._beliefs.of.std(variant), trials)
 
-    def tell(self, record: Proposal | Variant | Trial) -> Standing:
+    def tell(self, record: Proposal | Variant | Trial | Wish) -> Standing:
         self._wanted = None
         if isinstance(record, Variant):
             self._beliefs.add_variant(record)
@@ -60,7 +60,7 @@ class Evolution(Breeding):
 
     # Whom to build on
 
-    def _parent(self, chance: random.Random) -> int:
+    def _draw(self, chance: random.Random) -> int:
         of = self._beliefs.of
         drawn = [(chance.gauss(of.mean(one), of.std(one)), one) for one in self._living]
         return min(drawn)[1]
