@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+from evo.cli.proposing import propose_command
 from evo.engine import inbox
 from evo.engine.inbox import Verb
 from tests.models.muse import block
@@ -53,15 +55,23 @@ def test_a_project_without_a_run_shows_the_prompt_for_its_baseline(tmp_path: Pat
     assert "Take out of script.py what doesn't pay" in said
 
 
-def test_one_call_shows_the_answer_as_a_diff_and_records_nothing(project: Path) -> None:
+def asked(project: Path, said: Said, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+    """`evo propose --call` in this process, where litellm is imported once."""
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    with serving(said) as server:
+        monkeypatch.setenv("OPENAI_API_BASE", server.base)
+        done = CliRunner().invoke(propose_command, ["--call", "--model", MODEL, *arguments])
+        assert len(server.requests) == 1
+    return done
+
+
+def test_one_call_shows_the_answer_as_a_diff_and_records_nothing(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = rows(project, "SELECT count(*) FROM proposals")
     answer = f"Title: Wider\nRationale: Why not.\n\n{block('KNOB = 1.0', 'KNOB = 2.9')}"
-    with serving(Said(answer)) as server:
-        variables = {"OPENAI_API_KEY": "sk-x", "OPENAI_API_BASE": server.base}
-        said = evo(
-            project, "propose", "--variant", "0", "--call", "--model", MODEL, variables=variables
-        ).stdout
-        assert len(server.requests) == 1
+    said = asked(project, Said(answer), monkeypatch, "--variant", "0").stdout
     assert "accepted" in said
     assert "Title: Wider" in said
     assert "-KNOB = 1.0\n+KNOB = 2.9" in said
@@ -69,12 +79,11 @@ def test_one_call_shows_the_answer_as_a_diff_and_records_nothing(project: Path) 
     assert rows(project, "SELECT count(*) FROM proposals") == before
 
 
-def test_an_answer_of_no_use_is_shown_with_its_fault_after_one_call(project: Path) -> None:
-    with serving(Said("I'd rather talk.")) as server:
-        variables = {"OPENAI_API_KEY": "sk-x", "OPENAI_API_BASE": server.base}
-        done = evo(project, "propose", "--call", "--model", MODEL, variables=variables, check=False)
-        assert len(server.requests) == 1
-    assert done.returncode == 1
+def test_an_answer_of_no_use_is_shown_with_its_fault_after_one_call(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = asked(project, Said("I'd rather talk."), monkeypatch)
+    assert done.exit_code == 1
     assert "malformed: no edit is in the answer" in done.stdout
     assert "I'd rather talk." in done.stdout
 
