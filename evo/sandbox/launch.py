@@ -174,7 +174,9 @@ def _rights(plan: Plan) -> dict[str, int]:
     rights |= dict.fromkeys(plan["writable"], landlock.EVERYTHING)
     # A rule is for a folder as it is now: in a shared view, later processes have none.
     own = f"/proc/{os.getpid()}" if plan["shared"] else "/proc"
-    rights[own] = landlock.READ | (landlock.WRITE_FILE if plan["writes_own_process"] else 0)
+    rights[own] = landlock.READ
+    if plan["writes_own_process"]:
+        rights[own] |= landlock.WRITE_FILE | landlock.TRUNCATE
     return rights
 
 

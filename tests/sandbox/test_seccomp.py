@@ -11,7 +11,7 @@ from evo.sandbox.seccomp import ALLOW, ARCHITECTURES, ENOSYS, EPERM, ERRNO, KILL
 TABLES = (
     seccomp.REFUSED, seccomp.MISSING, seccomp.PRETENDED, seccomp.SHARED_REFUSED,
     seccomp.SHARED_PRETENDED, seccomp.SHARED_MISSING, seccomp.SIGNALS, seccomp.NETWORK,
-    seccomp.ASKED,
+    seccomp.NAMED, seccomp.ASKED,
 )  # fmt: skip
 HEADERS = (
     (0, Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")),
@@ -98,12 +98,19 @@ def test_arguments_decide_where_they_must(machine: str) -> None:
     assert answer(machine, "prlimit64", 77) == REFUSED
     assert answer(machine, "ioctl", 0, 0x5413) == ALLOW
     assert answer(machine, "ioctl", 0, 0x5412) == REFUSED
+    assert answer(machine, "rt_sigaction", 17, 0) == ALLOW
+    assert answer(machine, "rt_sigaction", 10, 1 << 32) == ALLOW
+    for action in (1, 1 << 32):
+        assert answer(machine, "rt_sigaction", 17, action) == PRETENDED
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_a_shared_view_costs_more_calls(machine: str) -> None:
-    for name in ("connect", "bind", "sendmsg", "truncate", "inotify_add_watch"):
+    for name in ("connect", "accept4", "sendmsg", "truncate", "inotify_add_watch"):
         assert answer(machine, name, shared=True, unix=True) == REFUSED
+    for name in ("bind", "listen"):
+        assert answer(machine, name, shared=True) == REFUSED
+        assert answer(machine, name, shared=True, unix=True) == PRETENDED
     for name in ("fchmodat", "setsid", "setpgid", "utimensat", "fsetxattr"):
         assert answer(machine, name, shared=True) == PRETENDED
     assert answer(machine, "socketpair", 1, 1 | 0o2000000, shared=True) == ALLOW
