@@ -32,7 +32,9 @@ def test_the_prompt_of_a_run_is_shown_and_nobody_is_asked(project: Path) -> None
     assert "# How it came to be" in said
     champion = rows(project, "SELECT variant FROM champions ORDER BY seq DESC LIMIT 1")[0][0]
     assert f"# script.py, variant {champion}" in said
-    assert "variant 0\n" in evo(project, "propose", "--variant", "0").stdout
+    short = evo(project, "propose", "--variant", "0", "--context-tokens", "2000").stdout
+    assert "variant 0\n" in short
+    assert len(short) < len(said)
 
 
 def test_an_agent_works_once_and_its_change_is_shown(tmp_path: Path) -> None:
@@ -92,6 +94,7 @@ def test_an_answer_of_no_use_is_shown_with_its_fault_after_one_call(
     ("arguments", "words"),
     [
         (["--call"], "no model is named"),
+        (["--context-tokens", "20"], "a setting has a wrong value"),
         (["--role", "nobody"], "program.md has no `## Role: nobody`; it has gambler"),
         (["--variant", "999"], "the run main has no variant 999"),
     ],

@@ -18,7 +18,7 @@ from evo.models.model import Message, Model, ModelError
 from evo.models.roster import Conduct
 from evo.models.scripted_model import ScriptedModel
 from evo.nouns import CallOutcome
-from tests.models.muse import Muse
+from tests.models.muse import FAULTS, Muse
 from tests.models.server import Request, Said, Server, serving
 from tests.projects import make_project, rows, sql
 
@@ -148,6 +148,7 @@ def test_a_thousand_calls_with_faults_of_every_kind_lose_and_double_nothing(tmp_
                 break
         asked = len(server.requests)
     assert asked >= 1000
+    assert set(muse.kinds) >= set(FAULTS), "a kind of fault never came up"
     ids = [row[0] for row in rows(project, "SELECT id FROM proposals ORDER BY id")]
     assert ids == list(range(len(ids)))
     assert rows(project, "SELECT count(*) FROM llm_calls")[0][0] >= asked * 0.97
@@ -162,7 +163,7 @@ def test_a_thousand_calls_with_faults_of_every_kind_lose_and_double_nothing(tmp_
     outcomes = {row[0] for row in rows(project, "SELECT DISTINCT outcome FROM llm_calls")}
     assert outcomes >= {
         "answered", "unusable", "empty", "truncated", "filtered", "timed_out", "rate_limited",
-        "overloaded", "disconnected", "unauthorised",
+        "overloaded", "disconnected", "unauthorised", "unknown_model",
     }  # fmt: skip
     assert not rows(project, "SELECT cause FROM llm_calls WHERE cause LIKE '%sk-abc%'")
 
