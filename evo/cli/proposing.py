@@ -26,7 +26,7 @@ from evo.models.litellm_model import LiteLLMModel
 from evo.models.model import Message, Model, ModelError, Reply, count_tokens
 from evo.models.purse import Purse
 from evo.models.roster import Member, Roster
-from evo.nouns import Brief, CallOutcome, Outcome, Proposal, Variant
+from evo.nouns import Brief, CallOutcome, Outcome, Proposal, Variant, Wish
 from evo.operators.agent import Agent
 from evo.operators.authoring import Author
 from evo.operators.operator import Shelf
@@ -167,6 +167,8 @@ def _open(settings: Settings, folder: Path) -> tuple[Shelf, EngineCasebook, int]
             shelf.add(variant)
             known[variant.fingerprint] = variant.id
         for record in archive.history():
+            if isinstance(record, Wish):
+                continue
             book.tell(record)
             if isinstance(record, Proposal) and record.id in made_by:
                 book.tell(made_by[record.id])

@@ -27,6 +27,7 @@ from evo.errors import EvoError
 from evo.executors.executor import Executor, TrialEvent, TrialLost, TrialMeasured, TrialProgress
 from evo.nouns import (
     Brief,
+    Favour,
     Measurement,
     Outcome,
     Proposal,
@@ -34,6 +35,7 @@ from evo.nouns import (
     Status,
     Trial,
     Variant,
+    Wish,
 )
 from evo.operators.screening import count_lines, fingerprint
 from evo.patch import diff
@@ -205,8 +207,11 @@ class Engine:
         if baseline is not None:
             self._check_baseline(baseline)
 
-    def _replay(self, record: Proposal | Trial, variants: dict[int, Variant]) -> None:
+    def _replay(self, record: Proposal | Trial | Wish, variants: dict[int, Variant]) -> None:
         search = self._rooms.search
+        if isinstance(record, Wish):
+            search.tell(record)
+            return
         self._rooms.casebook.tell(record)
         if isinstance(record, Trial):
             search.tell(record)
@@ -539,6 +544,19 @@ class Engine:
             return f"there is no variant {variant}"
         self._queue_trial(variant, purpose, front=True)
         return "queued"
+
+    def favour(self, variant: int, favour: Favour, who: str) -> str:
+        rooms, wish = self._rooms, Wish(variant, favour)
+        if variant not in rooms.known.values():
+            return f"there is no variant {variant}"
+        if variant == 0 and favour is Favour.BANNED:
+            return "the baseline can't be banned: it is what all others are compared with"
+        before = rooms.search.champion
+        rooms.archive.record_wish(wish, who, self._utc())
+        rooms.search.tell(wish)
+        if rooms.search.champion != before:
+            self._crown()
+        return "it is as any other again" if favour is Favour.NONE else str(favour)
 
     def limit_trials(self, more: int | None) -> None:
         self._limits.trials = None if more is None else self._counts.finished + more

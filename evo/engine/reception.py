@@ -12,7 +12,7 @@ from typing import Protocol
 from evo.engine import inbox
 from evo.engine.bulletin import Bulletin, Rooms
 from evo.engine.inbox import Request, Verb
-from evo.nouns import Measurement, Proposal, Purpose, Status
+from evo.nouns import Favour, Measurement, Proposal, Purpose, Status
 from evo.text import clean_text
 
 HUMAN = "human"
@@ -37,6 +37,10 @@ class Helm(Protocol):
 
     def run_again(self, variant: int, purpose: Purpose) -> str:
         """Queues one more trial of a variant, before all others."""
+        ...
+
+    def favour(self, variant: int, favour: Favour, who: str) -> str:
+        """Has the search keep a variant as a parent, or never use it again."""
         ...
 
     def limit_trials(self, more: int | None) -> None:
@@ -142,6 +146,10 @@ class Reception:
                 return helm.run_again(int(given["variant"]), Purpose.FIRST)
             case Verb.REPLICATE:
                 return helm.run_again(int(given["variant"]), Purpose.REPLICATE)
+            case Verb.PIN | Verb.BAN:
+                wanted = Favour.PINNED if request.verb is Verb.PIN else Favour.BANNED
+                favour = Favour.NONE if "off" in given else wanted
+                return helm.favour(int(given["variant"]), favour, request.who)
             case Verb.BUDGET:
                 return self._limit(given)
             case Verb.SLOTS:

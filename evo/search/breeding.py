@@ -12,7 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from evo.nouns import Brief, CurvePoint, Direction, Estimate, Proposal, Standing, Trial, Variant
+from evo.nouns import (
+    Brief,
+    CurvePoint,
+    Direction,
+    Estimate,
+    Proposal,
+    Standing,
+    Trial,
+    Variant,
+    Wish,
+)
 from evo.search.bandit import Arm, Bandit
 from evo.search.ledger import Ledger
 from evo.search.openings import Openings
@@ -25,6 +35,8 @@ BEGINNERS = ("mutate", "agent")
 """Operators of models that need nothing but the baseline."""
 DRAWS = 12
 """Attempts to find parents that an operator hasn't had yet."""
+PINNED_SHARE = 0.25
+"""Probability that a parent is drawn from those that people have pinned, if there are any."""
 
 
 class Part(StrEnum):
@@ -78,6 +90,7 @@ class Breeding(ABC):
         self.offer(plan.arms)
         self._living: list[int] = []
         self._champion: int | None = None
+        self._crowned: list[int] = []  # every champion so far, in turn
 
     @property
     def champion(self) -> int | None:
@@ -103,7 +116,11 @@ class Breeding(ABC):
         seed = chance.getrandbits(31)
         return Brief(brief, arm.operator, parents, subject, seed, arm.role, arm.model)
 
-    def tell(self, record: Proposal | Variant | Trial) -> Standing:
+    def tell(self, record: Proposal | Variant | Trial | Wish) -> Standing:
+        if isinstance(record, Wish):
+            self._ledger.add_wish(record)
+            self._settle()
+            return Standing.IGNORED
         self._openings.tell(record)
         self._bandit.tell(record)
         if isinstance(record, Proposal):
@@ -116,8 +133,7 @@ class Breeding(ABC):
         if not entry.losses:
             return Standing.IGNORED
         before = self._champion
-        self._rank()
-        self._promote()
+        self._settle()
         if self._champion == record.variant and before != record.variant:
             return Standing.CHAMPION
         return Standing.JOINED if record.variant in self._living else Standing.IGNORED
@@ -131,11 +147,32 @@ class Breeding(ABC):
     def hopeless(self, trial: Trial, curve: Sequence[CurvePoint]) -> str:
         return ""
 
+    def _settle(self) -> None:
+        """Says anew who lives and who leads. After a banned champion, the one before leads."""
+        ledger = self._ledger
+        if self._champion is not None and ledger.is_banned(self._champion):
+            left = [one for one in self._crowned if not ledger.is_banned(one)]
+            self._champion = left[-1] if left else None
+        self._living = []
+        if any(ledger.scored()):
+            self._rank()
+            self._promote()
+        self._living += [one for one in ledger.pinned() if one not in self._living]
+        if self._champion is not None and self._crowned[-1:] != [self._champion]:
+            self._crowned.append(self._champion)
+
+    def _parent(self, chance: random.Random) -> int:
+        """Whom to build on; asked only when somebody lives."""
+        pinned = self._ledger.pinned()
+        if pinned and chance.random() < PINNED_SHARE:
+            return chance.choice(pinned)
+        return self._draw(chance)
+
     # What a strategy says
 
     @abstractmethod
-    def _parent(self, chance: random.Random) -> int:
-        """Whom to build on; asked only when somebody lives."""
+    def _draw(self, chance: random.Random) -> int:
+        """Whom to build on, where people haven't said so; asked only when somebody lives."""
 
     @abstractmethod
     def _rank(self) -> None:
@@ -209,14 +246,15 @@ class Breeding(ABC):
     def _reconcile(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
         """A pair that git couldn't merge, the newest that wasn't given to a model yet."""
         for pair in reversed(self._openings.conflicts()):
-            if not self._ledger.tried("cross", pair):
+            if not self._ledger.tried("cross", pair) and not self._ledger.is_banned(*pair):
                 return pair, ""
         return None
 
     def _mend(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
         """The newest proposal that broke by what looks like a slip."""
         for proposal, parents in reversed(self._openings.failures()):
-            return parents, str(proposal)
+            if not self._ledger.is_banned(*parents):
+                return parents, str(proposal)
         return None
 
     def _tune(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:

@@ -165,7 +165,8 @@ class RunApp(App[LeaveHow]):
                 screen.beat(self.pulse, self.snapshot, self.trouble)
 
     def _run_screen(self) -> RunScreen | None:
-        return next((one for one in self.screen_stack if isinstance(one, RunScreen)), None)
+        screens = (one for one in self.screen_stack if isinstance(one, RunScreen))
+        return next((one for one in screens if one.children), None)  # none while the app closes
 
     # Size
 

@@ -15,7 +15,7 @@ from evo.archive.publication import publish
 from evo.engine import curves, inbox
 from evo.engine.heartbeat import Phase
 from evo.engine.inbox import Request, Verb
-from evo.nouns import CurvePoint
+from evo.nouns import CurvePoint, Favour, Wish
 from evo.tui.dialogs import LeaveHow
 from evo.tui.views.place import Place
 from evo.tui.views.state import State
@@ -359,6 +359,26 @@ def test_the_menu_offers_what_can_be_done_to_the_variant_and_the_running_trial(
 
     drive(alive, script)
     assert asked(alive) == [("replicate", {"variant": "7"})]
+
+
+def test_a_variant_is_pinned_by_a_key_and_unpinned_by_the_same_once_the_engine_has_done_it(
+    alive: Place,
+) -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("2", "plus")
+        await driver.see("⧗1")
+        assert alive.folder is not None
+        [path] = (alive.folder / "inbox").glob("*.json")
+        path.unlink()
+        archive = Archive.open(alive.folder / "run.duckdb")
+        archive.record_wish(Wish(7, Favour.PINNED), "ada", BEGUN)
+        publish(archive, alive.archive)
+        archive.close()
+        await driver.see("pinned by people")
+        await driver.press("plus", "minus")
+
+    drive(alive, script)
+    assert asked(alive) == [("pin", {"variant": "7", "off": "yes"}), ("ban", {"variant": "7"})]
 
 
 def test_a_hint_is_written_in_a_line(alive: Place) -> None:

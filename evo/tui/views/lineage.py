@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from evo.nouns import Favour
 from evo.report import words
 from evo.tui.views.filtering import Get, parse
 from evo.tui.views.plotting import Piece
@@ -28,8 +29,11 @@ COLUMNS = (
     "score",
     "trials",
     "kept",
+    "favour",
 )
 SEARCHED = ("title", "operator", "id")
+
+FAVOURS = {str(Favour.PINNED): ("pinned ", "info"), str(Favour.BANNED): ("banned ", "bad")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,8 @@ def pieces(line: Line, family: Family, width: int, noise: float | None) -> list[
     ]
     if len(row.parents) > 1:
         found.append(("".join(f"×v{parent} " for parent in row.parents[1:]), "info"))
+    if row.favour in FAVOURS:
+        found.append(FAVOURS[row.favour])
     right = _measures(row, noise)
     used = sum(len(text) for text, _ in found)
     tail = f"  +{line.hidden:,}" if line.folded else ""

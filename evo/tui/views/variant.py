@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evo.archive.reading import Reader
+from evo.nouns import Favour
 from evo.report import words
 from evo.text import clean_text
 from evo.tui.views.place import Place
@@ -149,6 +150,8 @@ def _top(detail: Detail, snapshot: Snapshot, width: int) -> Iterator[tuple[Piece
             ("   gain over baseline ", "dim"),
             (words.effect(gain), "good" if gain and gain > 0 else "bad"),
         )  # fmt: skip
+    if row.favour != Favour.NONE:
+        yield ((f"{row.favour} by people", "warn"),)
     yield ((f"{row.lines} lines, commit {detail.commit[:10]}", "dim"),)
     if detail.rationale:
         yield (("", ""),)
