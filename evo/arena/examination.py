@@ -22,7 +22,7 @@ from evo.arena.job import Fault, FaultKind, Job, Role
 from evo.arena.reference import Reference
 from evo.arena.rules import TICK_SECONDS, EndedError, Rules, Watch, check_memory, check_stop
 from evo.arena.scoring import bits_per_byte, rows_of
-from evo.arena.wire import Frame, FrameReader, Kind, PipeClosedError, WireError, write_frame
+from evo.arena.wire import Frame, FrameReader, Kind, Part, PipeClosedError, WireError, offer_frame
 from evo.corpus.corpus import Corpus, Split
 from evo.nouns import Status, Verdict
 from evo.sandbox.sandbox import Cell
@@ -221,7 +221,7 @@ class Questions:
         except WireError as error:
             raise EndedError(Status.CRASHED, "scoring broke the protocol") from error
         finally:
-            cell.end()
+            cell.end(forget=True)
         return np.concatenate(nats), np.concatenate(audited)
 
     def _batches(
@@ -231,12 +231,12 @@ class Questions:
         size = rows * (length + self._vocab_size) * 4
         deadline = time.monotonic() + self._rules.scoring_seconds
         reader = FrameReader(cell.outbound, {Kind.ANSWER: size, Kind.FAULT: 1 << 16})
-        write_frame(cell.inbound, Kind.JOB, self._job)
-        write_frame(cell.inbound, Kind.WEIGHTS, self._weights)
+        self._tell(cell, deadline, Kind.JOB, self._job)
+        self._tell(cell, deadline, Kind.WEIGHTS, self._weights)
         for start in range(0, len(tokens), rows):
             places = positions[start : start + rows].astype("<u4")
             asked = np.ascontiguousarray(tokens[start : start + rows])
-            write_frame(cell.inbound, Kind.ASK, places.tobytes(), asked.data)
+            self._tell(cell, deadline, Kind.ASK, places.tobytes(), asked.data)
             body = self._await(reader, cell, deadline).body
             if len(body) != size:
                 raise EndedError(Status.CRASHED, "scoring answered too few numbers")
@@ -244,19 +244,27 @@ class Questions:
             claims, logits = numbers[: rows * length], numbers[rows * length :]
             yield start, (claims.reshape(rows, length), logits.reshape(rows, self._vocab_size))
         with suppress(PipeClosedError):  # it has answered all: how it ends is its own affair
-            write_frame(cell.inbound, Kind.END)
+            self._tell(cell, deadline, Kind.END)
+
+    def _tell(self, cell: Cell, deadline: float, kind: Kind, *parts: Part) -> None:
+        for _ in offer_frame(cell.inbound, TICK_SECONDS, kind, *parts):
+            self._look_after(cell, deadline)
 
     def _await(self, reader: FrameReader, cell: Cell, deadline: float) -> Frame:
-        while time.monotonic() < deadline:
+        while True:
             frame = reader.poll(TICK_SECONDS)
-            check_memory(cell, self._rules.memory_mb)
-            check_stop(self._watch)
+            self._look_after(cell, deadline)
             if frame is not None and frame.kind is Kind.FAULT:
                 raise _fault(frame)
             if frame is not None:
                 return frame
-        limit = self._rules.scoring_seconds
-        raise EndedError(Status.TIMED_OUT, f"scoring took more than {limit:.0f} s")
+
+    def _look_after(self, cell: Cell, deadline: float) -> None:
+        check_memory(cell, self._rules.memory_mb)
+        check_stop(self._watch)
+        if time.monotonic() > deadline:
+            limit = self._rules.scoring_seconds
+            raise EndedError(Status.TIMED_OUT, f"scoring took more than {limit:.0f} s")
 
 
 _FAULTS = {

@@ -171,6 +171,7 @@ class Training:
         elif frame.kind is Kind.REPORT:
             self._take_report(*_numbers("<Id", frame.body))
         elif frame.kind is Kind.WEIGHTS:
+            self._cell.meter.survey(at_once=True)  # nobody who worked on them is overlooked
             self._weights, self._used_at_weights = frame.body, self._used()
         elif frame.kind is Kind.STATS:
             self._tally.stats = _believable(frame.body)
@@ -288,7 +289,7 @@ class Training:
         tally = self._tally
         if self._began is not None and not tally.training_seconds:
             tally.training_seconds = max(0.0, self._used())
-        self._cell.meter.survey(now=math.inf)
+        self._cell.meter.survey(at_once=True)
         self._cell.kill()
         self._feeder.stop(GOODBYE_SECONDS)  # it writes to the cell's pipe until then
         self._cell.end()

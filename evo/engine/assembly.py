@@ -100,6 +100,7 @@ def assemble(
             archive=archive,
             casebook=casebook,
             say=notes.put,
+            tier=Tier(setups[0].sandbox),
             models=models,
             conduct=conduct,
         )
@@ -112,7 +113,7 @@ def assemble(
             publisher=Publisher(archive, archive_folder / PUBLISHED),
             population=population,
             search=STRATEGIES[settings.strategy](
-                replace(plan(settings, profile.task, founders), arms=studio.arms)
+                replace(plan(settings, profile.task, founders), arms=studio.arms())
             ),
             shelf=shelf,
             baseline=baseline,

@@ -284,6 +284,7 @@ class Engine:
             assert search.champion is not None
             brief = Brief(number, HUMAN, (search.champion,), self._reception.next_idea())
         else:
+            search.offer(self._rooms.studio.arms())
             brief = search.ask(number, chance)
         if brief is not None:
             self._counts.next_brief += 1
@@ -563,6 +564,12 @@ class Engine:
     def limit_hours(self, more: float | None) -> None:
         spent = (self._clock() - self._began) / 3600
         self._limits.hours = None if more is None else spent + more
+
+    def limit_cost(self, more: float | None) -> None:
+        roster = self._rooms.studio.roster
+        if roster is None:
+            raise ValueError("no model is asked in this run, and nothing costs anything")
+        roster.purse.allow(more)
 
     def use_slots(self, count: int) -> str:
         if not 1 <= count <= self._slots:

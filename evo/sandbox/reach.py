@@ -24,6 +24,14 @@ _FACTS = (
 """What a cell may read of a shared /proc, beside its own process."""
 _NVIDIA = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset", "nvidia-caps", "dxg")
 _NVIDIA_FACTS = ("/proc/driver/nvidia", "/proc/driver/nvidia-uvm")
+_NETWORK = (
+    "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf",
+    "/etc/services", "/etc/protocols", "/etc/ssl/certs", "/etc/ssl/cert.pem",
+    "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs", "/etc/pki/tls/cert.pem",
+    "/etc/pki/ca-trust/extracted",
+)  # fmt: skip
+"""How names are looked up, and whose certificates are good; no keys."""
+_MOST_LINKS = 40
 PASSED_ON = ("LD_LIBRARY_PATH", "CUDA_HOME")
 """Variables of ours that name folders of libraries, which a cell needs too where they are set."""
 
@@ -38,12 +46,13 @@ class Reach:
     """Files of a shared /proc."""
 
 
-def reach(more: Sequence[str] = (), *, gpu: bool = False) -> Reach:
+def reach(more: Sequence[str] = (), *, gpu: bool = False, network: bool = False) -> Reach:
     """What a cell needs to see.
 
     Args:
         more: Further files and folders that it may read.
         gpu: Whether it is given a GPU: the driver's nodes and all of /sys, read-only.
+        network: Whether it may use the network.
 
     Raises:
         FileNotFoundError: One of `more` isn't there.
@@ -55,11 +64,21 @@ def reach(more: Sequence[str] = (), *, gpu: bool = False) -> Reach:
         *_SYSTEM, *_SETTINGS, *(("/sys",) if gpu else _MACHINE), *_python(), str(harness.staged()),
         *_libraries(), *(str(Path(path).absolute()) for path in more),
     ]  # fmt: skip
+    if network:
+        wanted += [step for path in _NETWORK for step in followed(path)]
     return Reach(
         readable=_outermost(wanted),
         devices=_there([*_STREAMS, *(_gpu_nodes() if gpu else ())]),
         facts=_there([*_FACTS, *(_NVIDIA_FACTS if gpu else ())]),
     )
+
+
+def followed(path: str) -> list[str]:
+    """A path, and every one that it leads to where it is a link: a cell needs them all."""
+    steps = [os.path.normpath(Path(path).absolute())]
+    while Path(steps[-1]).is_symlink() and len(steps) < _MOST_LINKS:
+        steps.append(os.path.normpath(Path(steps[-1]).parent / Path(steps[-1]).readlink()))
+    return [*steps, os.path.realpath(path)]
 
 
 def hidden_from_others(paths: Iterable[str], *, below: bool) -> bool:

@@ -69,7 +69,7 @@ class Plan:
     parts: frozenset[Part] = frozenset(Part)
     """What the population strategy does."""
     arms: Mapping[Arm, float] = field(default_factory=dict)
-    """What language models can be asked for, and how often at first, in parts as in `SHARES`."""
+    """What language models can be asked for to begin with, see `Search.offer`."""
 
 
 class Breeding(ABC):
@@ -82,8 +82,8 @@ class Breeding(ABC):
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._ledger, self._openings = Ledger(plan.direction), Openings()
-        offline = {Arm(name): share for name, share in SHARES.items()}
-        self._bandit = Bandit(plan.direction, {**offline, **plan.arms})
+        self._bandit = Bandit(plan.direction, {})
+        self.offer(plan.arms)
         self._living: list[int] = []
         self._champion: int | None = None
         self._crowned: list[int] = []  # every champion so far, in turn
@@ -97,6 +97,10 @@ class Breeding(ABC):
 
     def estimate(self, variant: int) -> Estimate | None:
         return self._ledger.estimate(variant)
+
+    def offer(self, arms: Mapping[Arm, float]) -> None:
+        self._arms = dict(arms)
+        self._bandit.offer({Arm(name): share for name, share in SHARES.items()} | self._arms)
 
     def ask(self, brief: int, chance: random.Random) -> Brief | None:
         asked = self._choose(chance)
@@ -220,7 +224,7 @@ class Breeding(ABC):
 
     def _begin(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
         """Models take long to answer: they begin with the baseline before it has a score."""
-        arms = {arm: share for arm, share in self._plan.arms.items() if arm.operator == "mutate"}
+        arms = {arm: share for arm, share in self._arms.items() if arm.operator == "mutate"}
         if not arms:
             return None
         [arm] = chance.choices(list(arms), list(arms.values()))
@@ -228,7 +232,7 @@ class Breeding(ABC):
 
     def _shares(self) -> Mapping[Arm, float]:
         """How often each arm is asked: as it was laid down, until models come into it."""
-        if not self._plan.arms:
+        if not self._arms:
             return {Arm(name): share for name, share in SHARES.items()}
         return self._bandit.shares()
 

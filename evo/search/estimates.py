@@ -69,6 +69,7 @@ class Estimates:
         self._carriers: dict[str, list[int]] = {}
         self._of: list[int] = []  # index of the variant of each trial
         self._losses: list[float] = []
+        self._vague: list[float] = []  # variance of each loss beyond the noise of a trial
         self._fitted_at = 0
         self.variances = Variances(1.0, 0.3, 1.0, 1.0)
         self._factor = Factor()
@@ -84,8 +85,13 @@ class Estimates:
         column = np.array([self._covariance(index, other) for other in self._of])
         self._factor.add_unknown(column, self._covariance(index, index))
 
-    def add_trial(self, variant: int, loss: float) -> None:
-        """A finished trial of a variant that was added; less is better.
+    def add_trial(self, variant: int, loss: float, std: float = 0.0) -> None:
+        """A finished trial of a variant that was added.
+
+        Args:
+            variant: Its id.
+            loss: Less is better.
+            std: What the loss may be off by beyond the noise of a trial: 0 if it was measured.
 
         Raises:
             KeyError: The variant was never added.
@@ -93,6 +99,7 @@ class Estimates:
         index = self._number[variant]
         self._of.append(index)
         self._losses.append(loss)
+        self._vague.append(std**2)
         if len(self._losses) >= max(FEWEST, REFIT * self._fitted_at):
             self._refit()
         elif len(self._losses) == 1:
@@ -131,6 +138,10 @@ class Estimates:
     def knows(self, diff: str) -> bool:
         """Whether some variant carries a diff."""
         return diff in self._carriers
+
+    def carriers(self, diff: str) -> int:
+        """How many variants carry a diff."""
+        return len(self._carriers.get(diff, ()))
 
     def effect(self, diff: str) -> tuple[float, float]:
         """What a diff does to the loss: mean and standard deviation; less than 0 is better.
@@ -189,7 +200,7 @@ class Estimates:
         index = self._of[trial]
         trials = np.array([self._covariance(index, other) for other in self._of[:trial]])
         variants = np.array([self._covariance(index, other) for other in range(len(self._diffs))])
-        noise = self.variances.noise**2
+        noise = self.variances.noise**2 + self._vague[trial]
         self._factor.add_known(
             trials,
             self._covariance(index, index) + noise,
@@ -215,6 +226,7 @@ class Estimates:
             "trials": np.array(chosen, dtype=float),
             "shared": carried @ carried.T,
             "counts": carried.sum(axis=1),
+            "vague": np.array([self._vague[trial] for trial in chosen]),
             "same": ((of[:, None] == of) & (carried.sum(axis=1) > 0)).astype(float),
         }
 
@@ -238,7 +250,7 @@ class Estimates:
             + np.diag(np.where(counts > 0, v.interaction**2, 0.0))
         )
         of = np.array(self._of, dtype=int)
-        trials = prior[np.ix_(of, of)] + v.noise**2 * np.eye(len(of))
+        trials = prior[np.ix_(of, of)] + np.diag(v.noise**2 + np.array(self._vague))
         losses = self._tamed(np.array(self._losses) - self._origin)
         self._factor = Factor.of(trials, losses, prior[of], np.diag(prior).copy())
 
@@ -368,7 +380,7 @@ def fit(kinship: Mapping[str, Array], losses: Array, before: Variances) -> Varia
 
     Args:
         kinship: `trials` (indices into losses), `shared` diffs of two trials, `counts` of diffs,
-            and whether two are of the `same` variant.
+            whether two are of the `same` variant, and how `vague` each is beyond its noise.
         losses: Of all trials.
         before: Where the search begins.
     """
@@ -380,7 +392,7 @@ def fit(kinship: Mapping[str, Array], losses: Array, before: Variances) -> Varia
     counts = kinship["counts"]
     columns = [np.ones(len(y))] + ([counts] if np.ptp(counts) > 0 else [])
     x = np.column_stack(columns)
-    deviance = _deviance(kinship, y, x)
+    deviance = _deviance(kinship, y, x, scale)
     start = np.log(
         np.clip([before.effect / scale, 0.3 * before.effect / scale, before.noise / scale], 1e-3, 9)
     )
@@ -389,12 +401,14 @@ def fit(kinship: Mapping[str, Array], losses: Array, before: Variances) -> Varia
     return Variances(float(effect), float(interaction), float(noise), scale)
 
 
-def _deviance(kinship: Mapping[str, Array], y: Array, x: Array) -> Callable[[Array], float]:
-    shared, same, eye = kinship["shared"], kinship["same"], np.eye(len(y))
+def _deviance(
+    kinship: Mapping[str, Array], y: Array, x: Array, scale: float
+) -> Callable[[Array], float]:
+    shared, same, vague = kinship["shared"], kinship["same"], kinship["vague"] / scale**2
 
     def deviance(logs: Array) -> float:
         effect, interaction, noise = np.exp(2 * logs)
-        v = effect * shared + interaction * same + (noise + 1e-9) * eye
+        v = effect * shared + interaction * same + np.diag(noise + 1e-9 + vague)
         try:
             lower = np.linalg.cholesky(v)
         except np.linalg.LinAlgError:

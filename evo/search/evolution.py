@@ -12,17 +12,31 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 
-from evo.nouns import Estimate, Proposal, Standing, Trial, Variant, Wish
+from evo.nouns import (
+    CurvePoint,
+    Estimate,
+    Proposal,
+    Purpose,
+    Standing,
+    Status,
+    Trial,
+    Variant,
+    Wish,
+)
 from evo.search.beliefs import Beliefs
-from evo.search.breeding import DRAWS, Breeding, Plan
+from evo.search.breeding import DRAWS, Breeding, Part, Plan
 from evo.search.estimates import normal
+from evo.search.pruning import Hope, Pruner
 from evo.search.selection import Candidate, survivors
 
 MOST_REPLICATES = 8
 """Of one variant."""
 DOUBTFUL = 1.0
 """Standard deviations by which a diff must be believed to help, or it is worth taking out."""
+FORGONE = 0.15
+"""Probability that a diff which was measured before helps, below which it gets no other trial."""
 EQUAL = 0.25
 """Standard deviations of a trial within which two means are equal, and the simpler is better."""
 
@@ -36,7 +50,9 @@ class Evolution(Breeding):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
-        self._beliefs = Beliefs(plan.direction)
+        self._parts = plan.parts
+        self._beliefs = Beliefs(plan.direction, kin=Part.ESTIMATES in plan.parts)
+        self._pruner = Pruner(plan.false_kills if Part.PRUNING in plan.parts else 0.0)
         self._wanted: dict[int, int] | None = None
 
     def estimate(self, variant: int) -> Estimate | None:
@@ -49,14 +65,44 @@ class Evolution(Breeding):
         self._wanted = None
         if isinstance(record, Variant):
             self._beliefs.add_variant(record)
+            self._pruner.add_variant(record.id, record.parents)
         elif isinstance(record, Trial):
-            self._beliefs.add_trial(record)
+            self._learn(record)
         return super().tell(record)
 
     def wanted_trials(self) -> dict[int, int]:
         if self._wanted is None:
             self._wanted = self._replicates()
         return self._wanted
+
+    def foregoes(self, variant: int) -> bool:
+        of, diff = self._beliefs.of, self._beliefs.own(variant)
+        if Part.MEMORY not in self._parts or not diff or of.carriers(diff) < 2:
+            return False
+        mean, std = of.effect(diff)
+        return normal(-mean / std) < FORGONE if std > 0 else mean >= 0
+
+    def hopeless(self, trial: Trial, curve: Sequence[CurvePoint]) -> str:
+        if trial.purpose is not Purpose.FIRST or self._champion is None:
+            return ""
+        of = self._beliefs.of
+        gap, std = of.difference(trial.variant, self._champion)
+        hope = Hope(of.mean(self._champion), gap, std, of.variances.noise)
+        return self._pruner.hopeless(trial.variant, curve, trial.budget_seconds, hope)
+
+    def _learn(self, trial: Trial) -> None:
+        self._beliefs.add_trial(trial)
+        assert trial.measurement is not None
+        curve, budget = trial.measurement.curve, trial.budget_seconds
+        if trial.score is not None:
+            loss = self._plan.direction.loss(trial.score)
+            self._pruner.add_trial(trial.variant, loss, curve, budget)
+        elif trial.measurement.status is Status.PRUNED and self._champion is not None:
+            guess = self._pruner.guess(trial.variant, curve, budget)
+            if guess is not None:
+                # A curve is the candidate's word: it is no evidence of being the best.
+                worst = self._beliefs.of.mean(self._champion)
+                self._beliefs.add_guess(trial.variant, max(guess.loss, worst), guess.std)
 
     # Whom to build on
 
@@ -67,6 +113,8 @@ class Evolution(Breeding):
 
     def _cross(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
         """A drawn parent with whomever it makes the best child, by the diffs of both."""
+        if Part.STACKING not in self._parts:
+            return super()._cross(chance)
         effects, beliefs = self._beliefs.of.effects(), self._beliefs
         for _ in range(DRAWS):
             ours = self._parent(chance)
@@ -173,6 +221,8 @@ class Evolution(Breeding):
         if self._beliefs.of.better(challenger, champion) >= self._plan.confidence:
             needed = self._plan.confirmations
             return {one: needed for one, count in counts.items() if count < needed}
+        if Part.REPLICATES not in self._parts:
+            return {}
         worth, one = max((self._worth_of(one, challenger), one) for one in counts)
         if counts[one] >= MOST_REPLICATES or worth <= self._worth_of_a_new_one():
             return {}

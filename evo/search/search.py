@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from evo.nouns import Brief, CurvePoint, Estimate, Proposal, Standing, Trial, Variant, Wish
+from evo.search.bandit import Arm
 
 
 class Search(Protocol):
@@ -19,6 +20,14 @@ class Search(Protocol):
     @property
     def champion(self) -> int | None:
         """The variant that is believed to be best; None before the baseline has a score."""
+        ...
+
+    def offer(self, arms: Mapping[Arm, float]) -> None:
+        """Says what language models can be asked for from now on: program.md may be edited.
+
+        Args:
+            arms: How often each is asked at first, in parts as in `evo.search.breeding.SHARES`.
+        """
         ...
 
     def ask(self, brief: int, chance: random.Random) -> Brief | None:

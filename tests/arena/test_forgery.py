@@ -54,7 +54,9 @@ def weights_of(source: str, corpus: Corpus) -> bytearray:
     return bytearray(b"".join(bytes(part) for part in parts))
 
 
-def examine(corpus: Corpus, source: str, rules: Rules = RULES, passes: int = 1) -> Verdict:
+def examine(
+    corpus: Corpus, source: str, rules: Rules = RULES, passes: int = 1, trained: str = BIGRAM
+) -> Verdict:
     job = Job(
         role=Role.TRAIN,
         source=source,
@@ -69,14 +71,16 @@ def examine(corpus: Corpus, source: str, rules: Rules = RULES, passes: int = 1) 
     sandbox, limits = OpenSandbox(), Limits(memory_mb=rules.memory_mb)
     with Cells(lambda: sandbox.start(COMMAND, limits=limits, threads=1)) as cells:
         return Examiner(corpus, rules).examine(
-            cells, job, weights_of(BIGRAM, corpus), Split.SEARCH, passes, Nobody()
+            cells, job, weights_of(trained, corpus), Split.SEARCH, passes, Nobody()
         )
 
 
-def outcome(corpus: Corpus, source: str, rules: Rules = RULES) -> tuple[Status, str]:
+def outcome(
+    corpus: Corpus, source: str, rules: Rules = RULES, trained: str = BIGRAM
+) -> tuple[Status, str]:
     """What the referee would call it, and why."""
     try:
-        verdict = examine(corpus, source, rules)
+        verdict = examine(corpus, source, rules, trained=trained)
     except EndedError as ended:
         return ended.status, ended.cause
     return (Status.SCORED if verdict.honest else Status.DISHONEST), verdict.reason
@@ -280,6 +284,14 @@ def test_a_model_that_breaks_while_it_is_scored_has_no_score_and_tells_nothing(
 def test_a_model_that_never_answers_is_timed_out(corpus: Corpus) -> None:
     slow = with_forward("while True:\n    pass")
     status, cause = outcome(corpus, slow, replace(RULES, scoring_seconds=4.0))
+    assert (status, cause) == (Status.TIMED_OUT, "scoring took more than 4 s")
+
+
+def test_a_model_that_never_takes_its_weights_is_timed_out(corpus: Corpus) -> None:
+    """They are more than the pipe holds, and whoever writes them mustn't wait for ever."""
+    wide = BIGRAM.replace("WIDTH = (16,", "WIDTH = (1024,")
+    deaf = "import sys, time\nif 'evo.arena.scorer' in sys.modules:\n    time.sleep(600)\n"
+    status, cause = outcome(corpus, wide + deaf, replace(RULES, scoring_seconds=4.0), wide)
     assert (status, cause) == (Status.TIMED_OUT, "scoring took more than 4 s")
 
 

@@ -33,6 +33,20 @@ def test_the_prompt_of_a_run_is_shown_and_nobody_is_asked(project: Path) -> None
     assert "variant 0\n" in evo(project, "propose", "--variant", "0").stdout
 
 
+def test_an_agent_works_once_and_its_change_is_shown(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    assert "there is no agent" in evo(project, "propose", "--operator", "agent", check=False).stderr
+    with (project / "pyproject.toml").open("a") as settings:
+        settings.write(
+            "[tool.evo.agent]\ncommand = \"sed -i 's/KNOB = 1.0/KNOB = 2.0/' script.py\"\n"
+        )
+    said = evo(project, "propose", "--operator", "agent").stdout
+    assert "Propose one change of script.py" in said
+    assert "+KNOB" not in said
+    said = evo(project, "propose", "--operator", "agent", "--call").stdout
+    assert "+KNOB = 2.0" in said
+
+
 def test_a_project_without_a_run_shows_the_prompt_for_its_baseline(tmp_path: Path) -> None:
     said = evo(make_project(tmp_path), "propose", "--operator", "simplify").stdout
     assert "# script.py, variant 0" in said

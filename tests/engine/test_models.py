@@ -1,6 +1,7 @@
 """A whole search with language models: over a real server, scripted ones, and none that answers."""
 
 import json
+import sys
 import threading
 from pathlib import Path
 
@@ -37,6 +38,15 @@ Be bold.
 
 Read the error.
 """
+
+
+AGENT = """
+import pathlib, random
+file = pathlib.Path("script.py")
+file.write_text(file.read_text().replace("KNOB = ", f"KNOB = {random.random()} + "))
+print("paid 4 cents")
+"""
+"""What it calls a cent is a dollar."""
 
 
 def project_with(folder: Path, server: Server, **more: object) -> Path:
@@ -160,6 +170,26 @@ def test_the_cost_limit_ends_the_search_before_it_is_crossed(tmp_path: Path) -> 
     assert rows(project, "SELECT how FROM sessions") == [("models have cost $1.5000",)]
 
 
+def test_an_agent_proposes_behind_walls_and_its_bill_counts(tmp_path: Path) -> None:
+    project = make_project(tmp_path, slots=2)
+    (project / "agent.py").write_text(AGENT)
+    with (project / "pyproject.toml").open("a") as settings:
+        settings.write(f"""
+[tool.evo.agent]
+command = {json.dumps(f"{sys.executable} {project / 'agent.py'}")}
+readable = [{json.dumps(str(project / "agent.py"))}]
+cost = 'paid (\\d+) cents'
+usd_per_call = 0.5
+""")
+    engine = engine_of(project, cost=16.0, agent__weight=100.0)
+    assert engine.run() is Phase.STOPPED
+    found = rows(project, "SELECT model, outcome, cost_usd, tokens_in FROM llm_calls")
+    assert {(name, cost) for name, _, cost, _ in found} == {(Path(sys.executable).name, 4.0)}
+    assert len(found) == 4, "another one might have been too dear"
+    made = rows(project, "SELECT count(*), sum(cost_usd) FROM proposals WHERE operator = 'agent'")
+    assert made == [(4, 16.0)]
+
+
 def test_with_no_model_left_the_offline_operators_carry_the_search(tmp_path: Path) -> None:
     project = make_project(tmp_path, slots=2)
 
@@ -194,6 +224,31 @@ def test_a_program_that_is_edited_rules_the_next_proposal(tmp_path: Path) -> Non
                                "ON p.sha = y.program_sha ORDER BY y.first_seen")  # fmt: skip
     assert [text for text, _ in by_program] == ["Lower is better.\n", "Now be bolder.\n"]
     assert all(count > 0 for _, count in by_program)
+
+
+def test_roles_that_come_and_go_in_program_md_get_work_and_lose_it_at_once(tmp_path: Path) -> None:
+    project = make_project(tmp_path, slots=1)
+    program, muse, edited = project / "program.md", Muse(), PROGRAM.replace("gambler", "poet")
+    program.write_text(PROGRAM)
+    told = 0
+
+    def script(messages: object) -> str:
+        nonlocal told
+        assert isinstance(messages, list)
+        told += 1
+        if told == 2:
+            program.write_text(edited)
+        return muse.answer(messages[1].text)
+
+    sequence = "SELECT role, program_sha = (SELECT sha FROM programs WHERE text LIKE '%poet%'), id "
+    sequence += "FROM proposals WHERE operator = 'mutate' AND outcome <> 'malformed' ORDER BY id"
+    engine_of(project, ScriptedModel("one", script), trials=24, proposals_ahead=0).run()
+    found = rows(project, sequence)
+    assert {role for role, new, _ in found if not new} == {"gambler"}
+    assert {role for role, new, _ in found if new} == {"poet"}
+    again = engine_of(project, ScriptedModel("one", script), trials=4, proposals_ahead=0)
+    again.run()
+    assert {role for role, new, _ in rows(project, sequence)[len(found) :]} <= {"poet"}
 
 
 def test_a_model_is_told_what_its_duplicate_did_and_once_only(tmp_path: Path) -> None:

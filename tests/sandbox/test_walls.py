@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,13 +169,36 @@ def test_without_walls_the_canaries_get_out() -> None:
     assert "a file was written outside" in found
 
 
+ENDED = canaries._Seen(full=False, heavy=False, killed=True)
+
+
 def test_a_canary_that_didnt_run_counts_as_a_hole() -> None:
     with canaries.bait() as laid:
-        found = canaries._judge([], laid, too_much=True)
+        found = canaries._judge([], laid, ENDED)
     assert found == [f"{name} didn't run" for name in canary.attempts()]
     with canaries.bait() as laid:
         half = [f"{name} ran" for name in canary.attempts()]
-        assert len(canaries._judge(half, laid, too_much=True)) == len(canary.attempts())
+        assert len(canaries._judge(half, laid, ENDED)) == len(canary.attempts()) - 1
+
+
+def test_who_takes_too_much_memory_is_refused_it_or_ended_for_it() -> None:
+    others = [
+        line for name in canary.attempts()[:-1] for line in (f"{name} ran", f"{name} refused x")
+    ]
+    others = [
+        line.replace("refused", "succeeded") if line.split()[0] in canary.NEEDED else line
+        for line in others
+    ]
+    alone = replace(ENDED, killed=False)
+    with canaries.bait() as laid:
+        for last, seen, good in (
+            (["take_memory ran", "take_memory refused MemoryError"], alone, True),
+            (["take_memory ran", "take_memory succeeded"], alone, False),
+            (["take_memory ran", "take_memory succeeded"], replace(alone, heavy=True), True),
+            (["take_memory ran"], alone, False),
+            (["take_memory ran"], ENDED, True),
+        ):
+            assert (canaries._judge(others + last, laid, seen) == []) is good, (last, seen)
 
 
 @pytest.mark.skipif(bool(visible_gpus()), reason="there is a GPU here")
