@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.worker import get_current_worker
 
 from evo.archive.reading import Reader
-from evo.engine import inbox
+from evo.engine import heartbeat, inbox
 from evo.engine.inbox import Verb
 from evo.errors import ArchiveError
 from evo.nouns import CurvePoint
@@ -153,6 +153,8 @@ class RunApp(App[LeaveHow]):
         self.notifier.watch(self, message.pulse, self.snapshot)
         if isinstance(screen := self._run_screen(), RunScreen):
             screen.beat(message.pulse, self.snapshot, self.trouble)
+        if isinstance(self.screen, Leave):
+            self.screen.beat(message.pulse)
 
     def on_run_app_published(self, message: Published) -> None:
         self.trouble = message.error
@@ -288,14 +290,19 @@ class RunApp(App[LeaveHow]):
         if self.pulse is not None and self.pulse.alive:
             if isinstance(self.screen, Leave):
                 return
-            chosen = await self.push_screen_wait(Leave(self.pulse.beat))
+            chosen = await self.push_screen_wait(Leave(self.pulse))
             if chosen is None:
                 return
-            how = chosen
+            how = chosen if self._is_alive() else LeaveHow.DETACH
             if how is not LeaveHow.DETACH:
                 self.ask(Verb.STOP, how=how.value)
         self._keep()
         self.exit(how)
+
+    def _is_alive(self) -> bool:
+        """Whether the engine is at work at this moment, and not as of the last look."""
+        folder = self.place.folder
+        return folder is not None and heartbeat.alive(heartbeat.read(folder))
 
     def _keep(self) -> None:
         screen = self._run_screen()
