@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from evo.tui.views.filtering import FilterError, parse
 from evo.tui.views.lineage import Family, pieces
 from evo.tui.views.overview import Severity
 from evo.tui.views.place import Place, look
+from evo.tui.views.program import standing
 from evo.tui.views.snapshot import Snapshot
 from tests.tui.runs import beat, empty_run, make_large, make_run, running_trial, snapshot_of
 
@@ -33,6 +35,19 @@ def snapshot(place: Place) -> Snapshot:
 
 
 # The snapshot
+
+
+def test_a_program_is_in_force_edited_or_unreadable(tmp_path: Path) -> None:
+    path = tmp_path / "program.md"
+    path.write_text("Lower.\n\n## Role: thrifty\n\nHalve it.\n")
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    words = "".join(text for text, _ in standing(path, {sha}))
+    assert words.split() == ["roles:", "thrifty"]
+    assert standing(path, set())[0][0].startswith("edited: it takes effect at the next proposal")
+    path.write_text("## Role: \x1b[2J\n")
+    [(said, style)] = standing(path, {sha})
+    assert "the version before stays in force" in said
+    assert (style, "\x1b" in said) == ("bad", False)
 
 
 def test_a_snapshot_knows_the_champion_its_way_and_its_gain(snapshot: Snapshot) -> None:
