@@ -25,6 +25,7 @@ from evo.tui.dialogs import Help, Leave, LeaveHow, Line
 from evo.tui.notices import Notifier
 from evo.tui.screens import RunScreen, TooSmall
 from evo.tui.steering import COMMANDS, Steering, ready
+from evo.tui.views.early import EarlyLook
 from evo.tui.views.place import Place, Pulse, Stamp, look
 from evo.tui.views.snapshot import Snapshot, load
 from evo.tui.views.state import State
@@ -40,7 +41,8 @@ class RunApp(App[LeaveHow]):
         place: Where its files are.
         state: What is kept between sessions.
         clock: Unix seconds.
-        editor: Words of the command that edits a file.
+        notifier: Tells people who don't look.
+        early: A first look that was begun before.
     """
 
     TITLE = "evo"
@@ -85,6 +87,7 @@ class RunApp(App[LeaveHow]):
         *,
         clock: Callable[[], float] = time.time,
         notifier: Notifier | None = None,
+        early: EarlyLook | None = None,
     ) -> None:
         super().__init__()
         self.place, self.state, self.clock = place, state, clock
@@ -95,6 +98,7 @@ class RunApp(App[LeaveHow]):
         self.asked: dict[str, str] = {}
         """What was asked from here, by the request's id, in words."""
         self.notifier = notifier or Notifier()
+        self._early = early
         self._curves: dict[int, tuple[CurvePoint, ...]] = {}
         self._wake = threading.Event()
         for one in (theme.DARK, theme.LIGHT):
@@ -124,9 +128,13 @@ class RunApp(App[LeaveHow]):
         if stamp is None:
             self.post_message(self.Published(None, ""))
             return
+        early, self._early = self._early, None
+        snapshot = early.take(stamp) if early else None
+        if snapshot is not None:
+            self.post_message(self.Published(snapshot, ""))  # curves can wait
         try:
             with Reader.open(self.place.archive) as reader:
-                snapshot = load(reader)
+                snapshot = snapshot or load(reader)
                 curves = _parent_curves(reader, self.pulse)
         except ArchiveError as error:
             self.post_message(self.Published(None, str(error)))
