@@ -11,6 +11,7 @@ from typing import ClassVar
 from textual import events, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import Screen
 from textual.worker import get_current_worker
@@ -175,8 +176,12 @@ class RunApp(App[LeaveHow]):
                 screen.beat(self.pulse, self.snapshot, self.trouble)
 
     def _run_screen(self) -> RunScreen | None:
-        screens = (one for one in self.screen_stack if isinstance(one, RunScreen))
-        return next((one for one in screens if one.children), None)  # none while the app closes
+        return next((one for one in self.screen_stack if isinstance(one, RunScreen)), None)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """While the app closes its parts go one by one: news for one that is gone is too late."""
+        if self.is_running or not isinstance(error, NoMatches):
+            super()._handle_exception(error)
 
     # Size
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -258,6 +259,14 @@ def test_a_diff_of_five_thousand_lines_is_as_many_lines(place: Place, snapshot: 
     long = replace(detail, diff=tuple(f"+x = {n}" for n in range(5_000)))
     page = variant.page(long, snapshot, (), 60)
     assert page.sections["log"] - page.sections["diff"] == 5_002
+
+
+def test_the_gain_of_a_day_is_over_who_led_then(snapshot: Snapshot) -> None:
+    baseline, champion = (one.at.replace(tzinfo=UTC).timestamp() for one in snapshot.promotions)
+    assert overview.gain_since(snapshot, 60.0, champion + 1) == pytest.approx(0.141)
+    assert overview.gain_since(snapshot, 60.0, champion + 600) == 0.0
+    assert overview.gain_since(snapshot, 60.0, baseline) is None
+    assert overview.gain_since(snapshot, 60.0, 0.0) is None, "a clock that is years behind"
 
 
 # The waterfall
