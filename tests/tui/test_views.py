@@ -8,6 +8,7 @@ from datetime import UTC
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from evo.archive.reading import Reader
 from evo.engine import curves, heartbeat, inbox
@@ -259,6 +260,17 @@ def test_a_diff_of_five_thousand_lines_is_as_many_lines(place: Place, snapshot: 
     long = replace(detail, diff=tuple(f"+x = {n}" for n in range(5_000)))
     page = variant.page(long, snapshot, (), 60)
     assert page.sections["log"] - page.sections["diff"] == 5_002
+
+
+def test_wide_characters_push_no_number_out_of_the_tree(snapshot: Snapshot) -> None:
+    titles = ("深層学習の層を増やす" * 9, "深" * 3, "層x" * 30)
+    rows = [replace(row, title=titles[row.id % 3]) for row in snapshot.rows]
+    family = Family(replace(snapshot, rows=tuple(rows)))
+    for width in (40, 41, 80, 250):
+        for line in family.lines():
+            drawn = "".join(text for text, _ in pieces(line, family, width, 0.01))
+            assert cell_len(drawn) == width
+    assert all(cell_len(line) <= 40 for line in variant.wrap(titles[0], 40))
 
 
 def test_the_gain_of_a_day_is_over_who_led_then(snapshot: Snapshot) -> None:
