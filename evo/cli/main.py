@@ -16,7 +16,7 @@ COMMANDS = {
     "run": "evo.cli.running:run_command",
     "tui": "evo.cli.tui:tui_command",
     "serve": "evo.cli.tui:serve_command",
-    "status": "evo.cli.looking:status_command",
+    "status": "evo.cli.status:status_command",
     "stop": "evo.cli.running:stop_command",
     "best": "evo.cli.looking:best_command",
     "show": "evo.cli.looking:show_command",

@@ -162,12 +162,16 @@ def hint_command(text: str, run_name: str | None) -> None:
 @click.command("budget")
 @click.option("--trials", metavar="N", help="Stop after N trials from now, or `none`.")
 @click.option("--hours", metavar="H", help="Stop after H hours from now, or `none`.")
+@click.option("--cost", metavar="USD", help="Stop when models cost USD more from now, or `none`.")
 @run_option
-def budget_command(trials: str | None, hours: str | None, run_name: str | None) -> None:
+def budget_command(
+    trials: str | None, hours: str | None, cost: str | None, run_name: str | None
+) -> None:
     """Change when the session ends."""
-    given = {name: text for name, text in (("trials", trials), ("hours", hours)) if text}
+    limits = {"trials": trials, "hours": hours, "cost": cost}
+    given = {name: text for name, text in limits.items() if text}
     if not given:
-        raise EvoError("name --trials N, --hours H or both; `none` takes a limit away")
+        raise EvoError("name --trials N, --hours H or --cost USD; `none` takes a limit away")
     ask(run_name, Verb.BUDGET, **given)
 
 

@@ -379,6 +379,12 @@ class Engine:
         spent = (self._clock() - self._began) / 3600
         self._limits.hours = None if more is None else spent + more
 
+    def limit_cost(self, more: float | None) -> None:
+        roster = self._rooms.studio.roster
+        if roster is None:
+            raise ValueError("no model is asked in this run, and nothing costs anything")
+        roster.purse.allow(more)
+
     def use_slots(self, count: int) -> str:
         if not 1 <= count <= self._slots:
             return f"this engine has {self._slots} slots: name 1 to {self._slots}"

@@ -38,7 +38,7 @@ class Verb(StrEnum):
     HINT = "hint"
     """`text`: something that the operators are told from now on."""
     BUDGET = "budget"
-    """`trials`, `hours`: how much more from now, or `none` for no limit."""
+    """`trials`, `hours`, `cost` (US dollars): how much more from now, or `none` for no limit."""
     SLOTS = "slots"
     """`count`: trials at a time, at most as many as the engine started with."""
 

@@ -51,6 +51,14 @@ class Helm(Protocol):
         """Ends the session after so many more hours; None takes the limit away."""
         ...
 
+    def limit_cost(self, more: float | None) -> None:
+        """Ends the session when models have cost so many more dollars; None takes the limit away.
+
+        Raises:
+            ValueError: No model is asked.
+        """
+        ...
+
     def use_slots(self, count: int) -> str: ...
 
 
@@ -161,11 +169,13 @@ class Reception:
 
     def _limit(self, given: dict[str, str]) -> str:
         trials = None if given.get("trials", NO_LIMIT) == NO_LIMIT else int(given["trials"])
-        hours = None if given.get("hours", NO_LIMIT) == NO_LIMIT else float(given["hours"])
-        if (trials is not None and trials < 1) or (hours is not None and not 0 < hours < math.inf):
+        hours, cost = _amount(given, "hours"), _amount(given, "cost")
+        if trials is not None and trials < 1:
             raise ValueError("a limit must be more than 0")
         if not given:
             raise ValueError("no limit is named")
+        if "cost" in given:  # first, for it alone may be refused
+            self._helm.limit_cost(cost)
         if "trials" in given:
             self._helm.limit_trials(trials)
         if "hours" in given:
@@ -198,6 +208,20 @@ class Reception:
             done_at=_utc(self._clock()),
             outcome=outcome,
         )
+
+
+def _amount(given: dict[str, str], name: str) -> float | None:
+    """A limit that may be any number; None without one.
+
+    Raises:
+        ValueError: It isn't a number, or not more than 0.
+    """
+    if given.get(name, NO_LIMIT) == NO_LIMIT:
+        return None
+    amount = float(given[name])
+    if not 0 < amount < math.inf:
+        raise ValueError("a limit must be more than 0")
+    return amount
 
 
 def _utc(seconds: float) -> datetime:

@@ -112,6 +112,12 @@ def choices(pulse: Pulse | None, snapshot: Snapshot | None, variant: int | None)
                 {},
                 (("hours", "How many hours from now, or none"),),
             ),
+            Choice(
+                Verb.BUDGET,
+                "Budget: stop when models cost USD more",
+                {},
+                (("cost", "How many dollars from now, or none"),),
+            ),
             Choice(Verb.SLOTS, slots, {}, (("count", "Trials at a time"),)),
             Choice(Verb.STOP, "Stop: let the running trials finish", {"how": "finish"}),
             Choice(Verb.STOP, "Stop now", {"how": "now"}),

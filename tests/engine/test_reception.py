@@ -149,8 +149,14 @@ def test_limits_are_changed_while_it_runs(tmp_path: Path) -> None:
         ask(project, Verb.SLOTS, count="3")
         ask(project, Verb.BUDGET, trials="4", hours="1")
         ask(project, Verb.BUDGET, hours="none")
+        ask(project, Verb.BUDGET, cost="5", trials="90")
+        ask(project, Verb.BUDGET, cost="-5")
     told = [row[0] for row in rows(project, "SELECT outcome FROM requests ORDER BY asked_at")]
-    assert told == ["changed", "this engine has 2 slots: name 1 to 2", "changed", "changed"]
+    assert told == [
+        "changed", "this engine has 2 slots: name 1 to 2", "changed", "changed",
+        "makes no sense: no model is asked in this run, and nothing costs anything",
+        "makes no sense: a limit must be more than 0",
+    ]  # fmt: skip
     beat = heartbeat.read(project / "population" / "main")
     assert beat is not None
     assert (beat.message, beat.slots) == ("all trials are done", 1)

@@ -434,6 +434,37 @@ def test_leaving_an_engine_at_work_asks_what_is_to_become_of_it(
     assert asked(alive) == request_made
 
 
+def test_an_engine_that_ends_while_one_is_asked_how_to_leave_is_told_and_not_stopped_again(
+    alive: Place,
+) -> None:
+    async def script(driver: Driver) -> None:
+        await driver.pilot.press("q")
+        await driver.see("The engine works on. Leave it so?")
+        beat(alive, Phase.STOPPED, message="all trials are done")
+        await driver.see("The engine has ended meanwhile: all trials are done.")
+        assert "Stop now" not in driver.text()
+        await driver.pilot.press("n")
+        await driver.until(lambda: not driver.app.is_running or driver.app._exit, "it is left")
+
+    app = drive(alive, script)
+    assert app.return_value is LeaveHow.DETACH
+    assert asked(alive) == []
+
+
+def test_an_engine_that_ended_since_the_last_look_is_not_asked_to_stop(alive: Place) -> None:
+    async def script(driver: Driver) -> None:
+        await driver.pilot.press("q")
+        await driver.see("The engine works on. Leave it so?")
+        driver.app.workers.cancel_group(driver.app, "watch")
+        beat(alive, Phase.FAILED, message="the disk is full")
+        await driver.pilot.press("f")
+        await driver.until(lambda: not driver.app.is_running or driver.app._exit, "it is left")
+
+    app = drive(alive, script)
+    assert app.return_value is LeaveHow.DETACH
+    assert asked(alive) == []
+
+
 def test_what_a_person_left_is_found_again(over: Place, tmp_path: Path) -> None:
     path = tmp_path / "state" / "tui.json"
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.cells import cell_len
+
 from evo.archive.reading import Reader
 from evo.nouns import Favour
 from evo.report import words
@@ -217,10 +219,11 @@ def _printed(detail: Detail) -> Iterator[tuple[Piece, ...]]:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Lines of at most so many cells, broken between words; blank lines stay."""
+    """Lines of about so many cells at most, broken between words; blank lines stay."""
     from textwrap import wrap as broken
 
     found: list[str] = []
     for line in text.splitlines() or [""]:
-        found += broken(line, max(width, 10)) or [""]
+        room = width * len(line) // max(cell_len(line), 1)  # wide characters take two cells
+        found += broken(line, max(room, 10)) or [""]
     return found
