@@ -34,14 +34,13 @@ time.sleep(60)
 """,
     "children that nobody waits for": """
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-reading, writing = os.pipe()
 for _ in range(10):
+    reading, writing = os.pipe()
     if os.fork() == 0:
         burn(0.15)
         os._exit(0)
-    time.sleep(0.05)
-os.close(writing)
-os.read(reading, 1)  # until the last of them has ended
+    os.close(writing)
+    os.read(reading, 1)  # until its end
 say("burnt")
 time.sleep(60)
 """,
