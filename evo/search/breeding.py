@@ -66,7 +66,7 @@ class Plan:
     population_size: int
     confirmations: int
     """Trials that both sides of a promotion need."""
-    confidence: float = 0.9
+    confidence: float = 0.95
     """Probability of being better than the champion that a promotion needs."""
     false_kills: float = 0.02
     """Share of true improvements that early stopping may cost."""
