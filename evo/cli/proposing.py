@@ -30,10 +30,10 @@ from evo.nouns import Brief, CallOutcome, Outcome, Proposal, Variant, Wish
 from evo.operators.agent import Agent
 from evo.operators.authoring import Author
 from evo.operators.operator import Shelf
-from evo.operators.program import read_program
 from evo.operators.screening import count_lines, fingerprint, screen
 from evo.patch import FounderPatch, diff
 from evo.population.population import Population
+from evo.program import read_program
 from evo.sandbox import walls
 from evo.text import clean_text
 
