@@ -104,7 +104,7 @@ def hidden_from_others(paths: Iterable[str], *, below: bool) -> bool:
 
 def _usr() -> list[str]:
     folders = [Path(base, name) for base in _USR for name in _OF_USR]
-    folders += sorted(Path("/usr/local").glob("cuda*"))
+    folders += sorted(Path("/usr/local").glob("cuda*")) + sorted(Path("/usr/local").glob("nvidia*"))
     return [path for folder in folders if folder.exists() for path in _without_evo(folder)]
 
 
