@@ -13,9 +13,10 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import Any
 
 
-def trial(script: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
+def trial(script: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     began = time.monotonic()
     command = [sys.executable, script, "--seed", str(seed), "--json"]
     if options.budget:
@@ -25,7 +26,7 @@ def trial(script: str, seed: int, options: argparse.Namespace) -> dict[str, floa
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{script}, seed {seed}: {done.stdout}{done.stderr}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found | {"wall": time.monotonic() - began}
 
 
@@ -38,9 +39,9 @@ def main() -> None:
     options = parser.parse_args()
     print(
         "| script | seed | val_bpb | tokens/s | steps | waiting for data | before training s "
-        "| scoring s | outside the budget s | memory MB |"
+        "| scoring s | outside the budget s | memory MB | sandbox | audited | worst nats |"
     )
-    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|---:|")
     for script in options.scripts:
         scores = []
         for seed in range(options.seeds):
@@ -50,12 +51,17 @@ def main() -> None:
                 f"| {script} | {seed} | {one['val_bpb']:.4f} | {one['tokens_per_second']:,} "
                 f"| {one['num_steps']} | {one['data_wait_seconds'] / one['training_seconds']:.2%} "
                 f"| {one['startup_seconds']:.1f} | {one['scoring_seconds']:.1f} "
-                f"| {one['wall'] - one['training_seconds']:.1f} | {one['peak_memory_mb']:,.0f} |",
+                f"| {one['wall'] - one['training_seconds']:.1f} | {one['peak_memory_mb']:,.0f} "
+                f"| {one['sandbox']} | {one['audited_positions']} "
+                f"| {one['audit_worst_nats']:.1e} |",
                 flush=True,
             )
         if len(scores) > 1:
             mean, std = statistics.mean(scores), statistics.stdev(scores)
-            print(f"| {script} | mean | {mean:.4f} ± {std:.4f} (std) | | | | | | | |", flush=True)
+            print(
+                f"| {script} | mean | {mean:.4f} ± {std:.4f} (std) | | | | | | | | | | |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -110,10 +110,19 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     command: str = ""
     """Shell words. It gets the brief on standard input and edits the file in its folder. Empty:
     there is none."""
-    variables: tuple[str, ...] = ()
+    network: bool = False
+    """Whether it may use the network, which it needs to reach a model that runs elsewhere."""
+    keys: tuple[str, ...] = ()
     """Names of environment variables that it is given, such as its key; no others are."""
+    readable: tuple[str, ...] = ()
+    """Files and folders that it may read beside its program's file, Python and /usr."""
     timeout_seconds: Positive = 900.0
     memory_mb: Count = 4096
+    cost: str = ""
+    """A regular expression that finds its bill in what it prints: one group for the dollars, or
+    groups named `usd`, `tokens_in`, `tokens_out`. Empty: `"total_cost_usd": 0.01`, as JSON."""
+    usd_per_call: Annotated[float, Meta(ge=0)] | None = None
+    """What a run costs where it doesn't say so. None: unknown, and not counted by `cost`."""
     weight: Positive = 1.0
     """How often it is asked, beside the models."""
 

@@ -49,6 +49,16 @@ class Standing(StrEnum):
     CHAMPION = "champion"
 
 
+class Favour(StrEnum):
+    """What people want of a variant as a parent."""
+
+    NONE = "none"
+    PINNED = "pinned"
+    """It stays among the parents, and is asked of more often."""
+    BANNED = "banned"
+    """It is no parent any more, and never leads."""
+
+
 class Direction(StrEnum):
     """Which way a metric improves."""
 
@@ -141,6 +151,14 @@ class Program:
     text: str
     sha: str
     """SHA-256 of the text, hexadecimal; every proposal records which program asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants of a variant from now on."""
+
+    variant: int
+    favour: Favour
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from evo.nouns import (
     Direction,
     Estimate,
     Event,
+    Favour,
     Measurement,
     Outcome,
     Program,
@@ -41,6 +42,7 @@ from evo.nouns import (
     Status,
     Trial,
     Variant,
+    Wish,
 )
 
 NEVER = "1TB"
@@ -249,6 +251,11 @@ class Archive:
             },
         )
 
+    def record_wish(self, wish: Wish, who: str, at: datetime) -> None:
+        """Notes what somebody wants of a variant from now on."""
+        values = {"variant": wish.variant, "favour": str(wish.favour), "who": who, "wished_at": at}
+        self._insert("wishes", values)
+
     def record_event(self, event: Event) -> None:
         self._insert("events", {"happened_at": event.at, "kind": event.kind, "text": event.text})
 
@@ -308,11 +315,15 @@ class Archive:
             )
         ]
 
-    def history(self) -> Iterator[Proposal | Trial]:
-        """Finished proposals and trials, in the order in which the search was told of them."""
-        told: list[tuple[int, Proposal | Trial]] = [
+    def history(self) -> Iterator[Proposal | Trial | Wish]:
+        """Finished proposals, trials and wishes, in the order in which the search was told."""
+        told: list[tuple[int, Proposal | Trial | Wish]] = [
             *((row["seq"], rows.to_proposal(row)) for row in self._select("FROM proposals")),
             *self._finished_trials(),
+            *(
+                (row["seq"], Wish(row["variant"], Favour(row["favour"])))
+                for row in self._select("FROM wishes")
+            ),
         ]
         for _, record in sorted(told, key=lambda pair: pair[0]):
             yield record

@@ -72,7 +72,7 @@ def shipped() -> Schema:
     return Schema(VERSION, whole, migrations)
 
 
-VERSION = 1
+VERSION = 2
 FILES = ("schema.sql", "models.sql")
 """In the order in which they are run."""
 

@@ -1,7 +1,7 @@
 -- The archive: everything that a run has tried and measured. Times are UTC.
 --
 -- Rows are only ever added, but for the state of a trial that isn't finished. `seq` orders what the
--- search was told: proposals, trials and champions share one sequence.
+-- search was told: proposals, trials, champions and wishes share one sequence.
 
 CREATE SEQUENCE told;
 
@@ -217,6 +217,16 @@ CREATE TABLE requests (
     outcome VARCHAR NOT NULL
 );
 COMMENT ON TABLE requests IS 'What people asked of a running engine';
+
+CREATE TABLE wishes (
+    seq BIGINT NOT NULL DEFAULT nextval('told'),
+    variant INTEGER NOT NULL,
+    favour VARCHAR NOT NULL,
+    who VARCHAR NOT NULL,
+    wished_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE wishes IS 'What people want of a variant as a parent; the last row of one counts';
+COMMENT ON COLUMN wishes.favour IS 'pinned (stays a parent), banned (is none any more), none';
 
 CREATE VIEW lineage AS
 WITH means AS (

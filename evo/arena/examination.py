@@ -22,15 +22,20 @@ from evo.arena.job import Fault, FaultKind, Job, Role
 from evo.arena.reference import Reference
 from evo.arena.rules import TICK_SECONDS, EndedError, Rules, Watch, check_memory, check_stop
 from evo.arena.scoring import bits_per_byte, rows_of
-from evo.arena.wire import Frame, FrameReader, Kind, PipeClosedError, WireError, write_frame
+from evo.arena.wire import Frame, FrameReader, Kind, Part, PipeClosedError, WireError, offer_frame
 from evo.corpus.corpus import Corpus, Split
-from evo.nouns import Status, Verdict
+from evo.nouns import Clock, Status, Verdict
 from evo.sandbox.sandbox import Cell
 
 EVERYDAY_PASSES = 1
 """Passes of B for an everyday trial; each costs as much as A."""
 DEEP_PASSES = 4
 """For a variant that may become the champion."""
+FIRST_ANSWER_SECONDS = {Clock.CPU: 5.0, Clock.WALL: 60.0}
+"""Of the budget's clock, from a scorer's start to its first answer: torch is loaded, and on a GPU
+perhaps something compiled. Who trains on can do it only here: later answers must agree with it."""
+FIRST_ANSWER_SHARE = 0.1
+"""Of the budget, on top of that."""
 SELF_NATS = 0.01
 """By so much A's own logits may differ from what A claims."""
 
@@ -221,7 +226,7 @@ class Questions:
         except WireError as error:
             raise EndedError(Status.CRASHED, "scoring broke the protocol") from error
         finally:
-            cell.end()
+            cell.end(forget=True)
         return np.concatenate(nats), np.concatenate(audited)
 
     def _batches(
@@ -229,34 +234,58 @@ class Questions:
     ) -> Iterator[tuple[int, tuple[NDArray[np.float32], NDArray[np.float32]]]]:
         rows, length = self._rules.score_rows, self._rules.sequence_len
         size = rows * (length + self._vocab_size) * 4
-        deadline = time.monotonic() + self._rules.scoring_seconds
+        began = time.monotonic()
+        deadline = began + self._rules.scoring_seconds
         reader = FrameReader(cell.outbound, {Kind.ANSWER: size, Kind.FAULT: 1 << 16})
-        write_frame(cell.inbound, Kind.JOB, self._job)
-        write_frame(cell.inbound, Kind.WEIGHTS, self._weights)
+        self._tell(cell, deadline, Kind.JOB, self._job)
+        self._tell(cell, deadline, Kind.WEIGHTS, self._weights)
         for start in range(0, len(tokens), rows):
             places = positions[start : start + rows].astype("<u4")
             asked = np.ascontiguousarray(tokens[start : start + rows])
-            write_frame(cell.inbound, Kind.ASK, places.tobytes(), asked.data)
+            self._tell(cell, deadline, Kind.ASK, places.tobytes(), asked.data)
             body = self._await(reader, cell, deadline).body
             if len(body) != size:
                 raise EndedError(Status.CRASHED, "scoring answered too few numbers")
+            if start == 0:
+                self._check_first_answer(cell, began)
             numbers = np.frombuffer(body, dtype="<f4")
             claims, logits = numbers[: rows * length], numbers[rows * length :]
             yield start, (claims.reshape(rows, length), logits.reshape(rows, self._vocab_size))
         with suppress(PipeClosedError):  # it has answered all: how it ends is its own affair
-            write_frame(cell.inbound, Kind.END)
+            self._tell(cell, deadline, Kind.END)
+
+    def _tell(self, cell: Cell, deadline: float, kind: Kind, *parts: Part) -> None:
+        for _ in offer_frame(cell.inbound, TICK_SECONDS, kind, *parts):
+            self._look_after(cell, deadline)
 
     def _await(self, reader: FrameReader, cell: Cell, deadline: float) -> Frame:
-        while time.monotonic() < deadline:
+        while True:
             frame = reader.poll(TICK_SECONDS)
-            check_memory(cell, self._rules.memory_mb)
-            check_stop(self._watch)
+            self._look_after(cell, deadline)
             if frame is not None and frame.kind is Kind.FAULT:
                 raise _fault(frame)
             if frame is not None:
                 return frame
-        limit = self._rules.scoring_seconds
-        raise EndedError(Status.TIMED_OUT, f"scoring took more than {limit:.0f} s")
+
+    def _check_first_answer(self, cell: Cell, began: float) -> None:
+        rules, used = self._rules, time.monotonic() - began
+        if rules.clock is Clock.CPU:
+            cell.meter.survey(at_once=True)
+            used = cell.meter.cpu_seconds()
+        limit = FIRST_ANSWER_SECONDS[rules.clock] + FIRST_ANSWER_SHARE * rules.budget_seconds
+        if used > limit:
+            raise EndedError(
+                Status.TIMED_OUT,
+                f"its first answer took {used:.0f} s when it was scored; {limit:.0f} are allowed "
+                "for building the model, loading the weights and one batch",
+            )
+
+    def _look_after(self, cell: Cell, deadline: float) -> None:
+        check_memory(cell, self._rules.memory_mb)
+        check_stop(self._watch)
+        if time.monotonic() > deadline:
+            limit = self._rules.scoring_seconds
+            raise EndedError(Status.TIMED_OUT, f"scoring took more than {limit:.0f} s")
 
 
 _FAULTS = {

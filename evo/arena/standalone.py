@@ -47,6 +47,8 @@ def summary(measurement: Measurement) -> dict[str, float | int | str]:
     resources = measurement.resources
     if measurement.score is None:
         return {"status": str(measurement.status), "cause": measurement.cause}
+    verdict = measurement.verdict
+    assert verdict is not None
     return {
         "val_bpb": round(measurement.score, 6),
         "training_seconds": round(resources.training_seconds, 2),
@@ -58,6 +60,9 @@ def summary(measurement: Measurement) -> dict[str, float | int | str]:
         "tokens_per_second": round(resources.tokens_per_second),
         "num_steps": resources.steps,
         "num_params": resources.parameters,
+        "audited_positions": verdict.positions,
+        "audit_worst_nats": verdict.worst_nats,
+        "sandbox": measurement.sandbox,
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -71,6 +71,30 @@ def write_parts(descriptor: int, kind: Kind, total_bytes: int, parts: Iterable[P
                 _write_all(descriptor, view.cast("B"))
     except BrokenPipeError as error:
         raise PipeClosedError("the other side closed the pipe") from error
+
+
+def offer_frame(descriptor: int, tick_seconds: float, kind: Kind, *parts: Part) -> Iterator[None]:
+    """Writes one frame to a side that isn't trusted, and may never read it.
+
+    Yields whenever the pipe has been full for a tick, or has had room again: time to look whether
+    it is worth going on.
+
+    Raises:
+        PipeClosedError: The reader is gone.
+    """
+    os.set_blocking(descriptor, False)
+    views = [memoryview(part).cast("B") for part in parts if memoryview(part).nbytes]
+    header = HEADER.pack(kind, sum(view.nbytes for view in views))
+    for view in (memoryview(header), *views):
+        left = view
+        while left.nbytes:
+            try:
+                left = left[os.write(descriptor, left) :]
+            except BlockingIOError:
+                select.select([], [descriptor], [], tick_seconds)
+                yield
+            except BrokenPipeError as error:
+                raise PipeClosedError("the other side closed the pipe") from error
 
 
 def _write_all(descriptor: int, view: memoryview) -> None:

@@ -1,4 +1,4 @@
-"""The commands that look: status, best, show, diff, checkout, log and lineage.
+"""The commands that look: best, show, diff, checkout, log and lineage.
 
 They read the published archive and the git repository, never what only the engine may open.
 """
@@ -7,76 +7,28 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from rich.console import Console
 from rich.syntax import Syntax
 
 from evo.archive.reading import Reader
 from evo.cli import place
-from evo.cli.watching import progress_words
 from evo.config import Settings
-from evo.engine import heartbeat
-from evo.engine.heartbeat import Heartbeat, Phase
-from evo.engine.layout import PUBLISHED, REPOSITORY
+from evo.engine.layout import REPOSITORY
 from evo.errors import EvoError
 from evo.patch import diff
 from evo.population.population import Population
 from evo.report.story import Story, resolve, tell
-from evo.report.summary import print_best, print_lineage, print_summary
-from evo.report.words import duration
+from evo.report.summary import print_best, print_lineage
 from evo.text import clean_text
 
 run_option = click.option("--run", "run_name", metavar="NAME", help="Name of the run.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 VARIANT = "A variant is named by its number (17 or v17), its commit, `best` or `baseline`."
-
-
-@click.command("status")
-@run_option
-@json_option
-def status_command(run_name: str | None, as_json: bool) -> None:
-    """What a run is doing, on one screen."""
-    settings = place.settings_for(run_name)
-    beat = heartbeat.read(place.run_folder(settings))
-    if beat is None:
-        place.published_archive(run_name)
-        raise EvoError(f"nothing is known of an engine of {settings.run}; `evo best` looks back")
-    working = heartbeat.alive(beat)
-    if as_json:
-        click.echo(json.dumps({**msgspec.to_builtins(beat), "working": working}))
-        return
-    console = Console()
-    console.print(_state(beat, working), highlight=False)
-    if working:
-        console.print(progress_words(beat), highlight=False)
-    for trial in beat.running if working else ():
-        loss = f"loss {trial.loss:.3f}" if trial.loss is not None else "starting"
-        console.print(
-            f"  v{trial.variant:<5} {trial.share:4.0%}  {loss:<12} {clean_text(trial.title)}",
-            highlight=False,
-            no_wrap=True,
-            overflow="ellipsis",
-        )
-    archive = place.archive_folder(settings) / PUBLISHED
-    if archive.exists():
-        print_summary(archive, console)
-
-
-def _state(beat: Heartbeat, working: bool) -> str:
-    if working:
-        return f"evo {beat.run} is {beat.phase}, process {beat.pid}, for {duration(beat.seconds)}"
-    if beat.phase is Phase.FAILED:
-        return f"evo {beat.run} failed: {beat.message}"
-    if beat.phase is Phase.STOPPED:
-        return f"evo {beat.run} is stopped: {beat.message}; `evo run` goes on"
-    ago = duration(time.time() - beat.at)
-    return f"evo {beat.run}: its engine is gone, last seen {ago} ago; `evo run` goes on"
 
 
 @click.command("best")

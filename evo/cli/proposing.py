@@ -20,19 +20,21 @@ from evo.engine.casebook import EngineCasebook
 from evo.engine.inbox import Verb
 from evo.engine.layout import PUBLISHED, REPOSITORY
 from evo.engine.shelf import PopulationShelf
-from evo.engine.studio import operators_of, situation_of
+from evo.engine.studio import agent_of, operators_of, situation_of
 from evo.errors import SettingsError
 from evo.models.litellm_model import LiteLLMModel
 from evo.models.model import Message, Model, ModelError, Reply, count_tokens
 from evo.models.purse import Purse
 from evo.models.roster import Member, Roster
-from evo.nouns import Brief, CallOutcome, Outcome, Proposal, Variant
+from evo.nouns import Brief, CallOutcome, Outcome, Proposal, Variant, Wish
+from evo.operators.agent import Agent
 from evo.operators.authoring import Author
 from evo.operators.operator import Shelf
-from evo.operators.program import read_program
 from evo.operators.screening import count_lines, fingerprint, screen
 from evo.patch import FounderPatch, diff
 from evo.population.population import Population
+from evo.program import read_program
+from evo.sandbox import walls
 from evo.text import clean_text
 
 
@@ -64,12 +66,13 @@ class Once:
 @click.command("propose")
 @click.option("--run", "run_name", metavar="NAME", help="Name of the run [settings: main].")
 @click.option("--operator", default="mutate", show_default=True,
-              type=click.Choice(["mutate", "simplify", "repair", "cross"]))  # fmt: skip
+              type=click.Choice(["mutate", "simplify", "repair", "cross", "agent"]))  # fmt: skip
 @click.option("--variant", type=int, metavar="N", help="The variant to change [the best].")
 @click.option("--with", "other", type=int, metavar="N", help="For cross: the other parent.")
 @click.option("--proposal", type=int, metavar="N", help="For repair: the proposal that broke.")
 @click.option("--role", default="", metavar="NAME", help="A role of program.md.")
 @click.option("--model", metavar="NAME", help="The model to ask [the first of the settings].")
+@click.option("--context-tokens", type=int, metavar="N", help="Most tokens of the prompt.")
 @click.option("--call", is_flag=True, help="Ask the model once, and show what comes of it.")
 def propose_command(
     run_name: str | None,
@@ -79,14 +82,17 @@ def propose_command(
     proposal: int | None,
     role: str,
     model: str | None,
+    context_tokens: int | None,
     call: bool,
 ) -> None:
     """Show the prompt for a proposal; with --call, one answer and its diff.
 
     Nothing is run or recorded: this is for getting program.md right.
     """
-    settings = place.settings_for(run_name, models=[model] if model else None)
-    once = Once(_model(settings) if call else None)
+    settings = place.settings_for(
+        run_name, models=[model] if model else None, context_tokens=context_tokens
+    )
+    once = Once(_model(settings) if call and operator != Agent.name else None)
     with tempfile.TemporaryDirectory(prefix="evo-propose-") as folder:
         shelf, book, best = _open(settings, Path(folder))
         program = read_program(place.project() / settings.program)
@@ -107,10 +113,24 @@ def propose_command(
         except KeyError as error:
             raise SettingsError(f"the run {settings.run} has no variant {error}") from error
         brief = Brief(0, operator, parents, subject, role=role)
-        made = operators_of(author)[operator].propose(brief, shelf)
+        if operator == Agent.name:
+            agent = _agent(settings, author)
+            once.told = [Message("user", agent.told(brief, shelf, program))]
+            made = agent.propose(brief, shelf) if call else None
+        else:
+            made = operators_of(author)[operator].propose(brief, shelf)
         _show_prompt(once.told)
-        if call or not once.told:
+        if made is not None and (call or not once.told):
             _show_answer(made, once, shelf, settings)
+
+
+def _agent(settings: Settings, author: Author) -> Agent:
+    if not settings.agent.command:
+        raise SettingsError("there is no agent; name its command in tool.evo.agent.command")
+    tier = walls.choose(settings.arena.sandbox, unsafe=settings.unsafe)
+    return agent_of(
+        place.project(), settings, author, tier, lambda text: click.secho(text, err=True)
+    )
 
 
 def _model(settings: Settings) -> Model:
@@ -147,6 +167,8 @@ def _open(settings: Settings, folder: Path) -> tuple[Shelf, EngineCasebook, int]
             shelf.add(variant)
             known[variant.fingerprint] = variant.id
         for record in archive.history():
+            if isinstance(record, Wish):
+                continue
             book.tell(record)
             if isinstance(record, Proposal) and record.id in made_by:
                 book.tell(made_by[record.id])

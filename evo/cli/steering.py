@@ -115,6 +115,40 @@ def replicate_command(variant: str, run_name: str | None) -> None:
     ask(run_name, Verb.REPLICATE, variant=str(_number(variant, run_name)))
 
 
+PIN_HELP = """Keep a variant among the parents.
+
+It is never crowded out of the population, and of four parents about one is drawn from all that are
+pinned; while it has no score, it has to wait for one. It doesn't become champion by it."""
+BAN_HELP = """Never build on a variant again.
+
+It is no parent any more, of a change or of a crossover, it is no candidate for champion, and if it
+leads, the one that led before it leads again. What was asked of it already goes on, its trials stay
+on record, and its children live: ban them too, or `evo kill` their trials. The baseline can't be
+banned."""
+off_option = click.option("--off", is_flag=True, help="Take it back.")
+
+
+@click.command("pin", help=PIN_HELP)
+@click.argument("variant")
+@off_option
+@run_option
+def pin_command(variant: str, off: bool, run_name: str | None) -> None:
+    _favour(Verb.PIN, variant, off, run_name)
+
+
+@click.command("ban", help=BAN_HELP)
+@click.argument("variant")
+@off_option
+@run_option
+def ban_command(variant: str, off: bool, run_name: str | None) -> None:
+    _favour(Verb.BAN, variant, off, run_name)
+
+
+def _favour(verb: Verb, variant: str, off: bool, run_name: str | None) -> None:
+    given = {"variant": str(_number(variant, run_name))} | ({"off": "yes"} if off else {})
+    ask(run_name, verb, **given)
+
+
 @click.command("hint")
 @click.argument("text")
 @run_option
@@ -128,12 +162,16 @@ def hint_command(text: str, run_name: str | None) -> None:
 @click.command("budget")
 @click.option("--trials", metavar="N", help="Stop after N trials from now, or `none`.")
 @click.option("--hours", metavar="H", help="Stop after H hours from now, or `none`.")
+@click.option("--cost", metavar="USD", help="Stop when models cost USD more from now, or `none`.")
 @run_option
-def budget_command(trials: str | None, hours: str | None, run_name: str | None) -> None:
+def budget_command(
+    trials: str | None, hours: str | None, cost: str | None, run_name: str | None
+) -> None:
     """Change when the session ends."""
-    given = {name: text for name, text in (("trials", trials), ("hours", hours)) if text}
+    limits = {"trials": trials, "hours": hours, "cost": cost}
+    given = {name: text for name, text in limits.items() if text}
     if not given:
-        raise EvoError("name --trials N, --hours H or both; `none` takes a limit away")
+        raise EvoError("name --trials N, --hours H or --cost USD; `none` takes a limit away")
     ask(run_name, Verb.BUDGET, **given)
 
 

@@ -48,12 +48,15 @@ def tui_command(run: str | None) -> None:
 
 def attach(where: Place) -> LeaveHow | None:
     """Shows a run until somebody leaves; how."""
+    from evo.tui.views.early import EarlyLook
+
+    early = EarlyLook(where)  # before the imports below, which take as long
     from evo.tui.app import RunApp
     from evo.tui.notices import Notifier
     from evo.tui.views.state import FILE, State
 
     folder = platformdirs.user_state_path("evo")
-    app = RunApp(where, State.load(folder / FILE), notifier=Notifier(_outside()))
+    app = RunApp(where, State.load(folder / FILE), notifier=Notifier(_outside()), early=early)
     how = app.run()
     if app.return_code:
         raise EvoError("the screen broke; the engine isn't touched by that: `evo status`")

@@ -36,11 +36,11 @@ from evo.operators.crossover import Crossover
 from evo.operators.founding import Founder
 from evo.operators.human import Human
 from evo.operators.operator import Operator
-from evo.operators.program import read_program
 from evo.operators.screening import screen
 from evo.operators.tuning import Tune
 from evo.patch import FounderPatch, read_founder
 from evo.population.population import Population
+from evo.program import read_program
 from evo.sandbox import walls
 from evo.sandbox.plan import Tier
 from evo.search.breeding import Plan
@@ -100,6 +100,7 @@ def assemble(
             archive=archive,
             casebook=casebook,
             say=notes.put,
+            tier=Tier(setups[0].sandbox),
             models=models,
             conduct=conduct,
         )
@@ -112,7 +113,7 @@ def assemble(
             publisher=Publisher(archive, archive_folder / PUBLISHED),
             population=population,
             search=STRATEGIES[settings.strategy](
-                replace(plan(settings, profile.task, founders), arms=studio.arms)
+                replace(plan(settings, profile.task, founders), arms=studio.arms())
             ),
             shelf=shelf,
             baseline=baseline,

@@ -31,17 +31,23 @@ class Verb(StrEnum):
     """`variant`: run again next, as if for the first time."""
     REPLICATE = "replicate"
     """`variant`: measured once more, with a fresh seed."""
+    PIN = "pin"
+    """`variant`: stays among the parents; `off`: no longer."""
+    BAN = "ban"
+    """`variant`: is no parent any more; `off`: may be again."""
     HINT = "hint"
     """`text`: something that the operators are told from now on."""
     BUDGET = "budget"
-    """`trials`, `hours`: how much more from now, or `none` for no limit."""
+    """`trials`, `hours`, `cost` (US dollars): how much more from now, or `none` for no limit."""
     SLOTS = "slots"
     """`count`: trials at a time, at most as many as the engine started with."""
 
     @property
     def needs_engine(self) -> bool:
         """Whether it means the engine that works now, and not the next one as well."""
-        return self not in (Verb.ENQUEUE, Verb.HINT, Verb.RETRY, Verb.REPLICATE)
+        return self not in (
+            Verb.ENQUEUE, Verb.HINT, Verb.RETRY, Verb.REPLICATE, Verb.PIN, Verb.BAN
+        )  # fmt: skip
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

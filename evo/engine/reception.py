@@ -12,7 +12,7 @@ from typing import Protocol
 from evo.engine import inbox
 from evo.engine.bulletin import Bulletin, Rooms
 from evo.engine.inbox import Request, Verb
-from evo.nouns import Measurement, Proposal, Purpose, Status
+from evo.nouns import Favour, Measurement, Proposal, Purpose, Status
 from evo.text import clean_text
 
 HUMAN = "human"
@@ -39,12 +39,24 @@ class Helm(Protocol):
         """Queues one more trial of a variant, before all others."""
         ...
 
+    def favour(self, variant: int, favour: Favour, who: str) -> str:
+        """Has the search keep a variant as a parent, or never use it again."""
+        ...
+
     def limit_trials(self, more: int | None) -> None:
         """Ends the session after so many more trials; None takes the limit away."""
         ...
 
     def limit_hours(self, more: float | None) -> None:
         """Ends the session after so many more hours; None takes the limit away."""
+        ...
+
+    def limit_cost(self, more: float | None) -> None:
+        """Ends the session when models have cost so many more dollars; None takes the limit away.
+
+        Raises:
+            ValueError: No model is asked.
+        """
         ...
 
     def use_slots(self, count: int) -> str: ...
@@ -142,6 +154,10 @@ class Reception:
                 return helm.run_again(int(given["variant"]), Purpose.FIRST)
             case Verb.REPLICATE:
                 return helm.run_again(int(given["variant"]), Purpose.REPLICATE)
+            case Verb.PIN | Verb.BAN:
+                wanted = Favour.PINNED if request.verb is Verb.PIN else Favour.BANNED
+                favour = Favour.NONE if "off" in given else wanted
+                return helm.favour(int(given["variant"]), favour, request.who)
             case Verb.BUDGET:
                 return self._limit(given)
             case Verb.SLOTS:
@@ -153,11 +169,13 @@ class Reception:
 
     def _limit(self, given: dict[str, str]) -> str:
         trials = None if given.get("trials", NO_LIMIT) == NO_LIMIT else int(given["trials"])
-        hours = None if given.get("hours", NO_LIMIT) == NO_LIMIT else float(given["hours"])
-        if (trials is not None and trials < 1) or (hours is not None and not 0 < hours < math.inf):
+        hours, cost = _amount(given, "hours"), _amount(given, "cost")
+        if trials is not None and trials < 1:
             raise ValueError("a limit must be more than 0")
         if not given:
             raise ValueError("no limit is named")
+        if "cost" in given:  # first, for it alone may be refused
+            self._helm.limit_cost(cost)
         if "trials" in given:
             self._helm.limit_trials(trials)
         if "hours" in given:
@@ -190,6 +208,20 @@ class Reception:
             done_at=_utc(self._clock()),
             outcome=outcome,
         )
+
+
+def _amount(given: dict[str, str], name: str) -> float | None:
+    """A limit that may be any number; None without one.
+
+    Raises:
+        ValueError: It isn't a number, or not more than 0.
+    """
+    if given.get(name, NO_LIMIT) == NO_LIMIT:
+        return None
+    amount = float(given[name])
+    if not 0 < amount < math.inf:
+        raise ValueError("a limit must be more than 0")
+    return amount
 
 
 def _utc(seconds: float) -> datetime:

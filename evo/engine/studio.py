@@ -24,10 +24,13 @@ from evo.operators.joining import Cross
 from evo.operators.mending import Repair
 from evo.operators.mutation import Mutate
 from evo.operators.operator import Operator
-from evo.operators.program import ProgramFile
+from evo.operators.outfit import fit_out, name_of
 from evo.operators.prompts import Situation
 from evo.operators.simplification import Simplify
-from evo.sandbox.sandbox import OpenSandbox
+from evo.program import ProgramFile
+from evo.sandbox.plan import Tier
+from evo.sandbox.sandbox import TierSandbox
+from evo.sandbox.walls import shortfalls
 from evo.search.bandit import Arm
 
 SHARES = {"mutate": 8.0, "cross": 3.0, "repair": 3.0, "simplify": 1.0}
@@ -44,7 +47,15 @@ class Studio:
     program: ProgramFile
     roster: Roster | None = None
     operators: Mapping[str, Operator] = field(default_factory=dict)
-    arms: Mapping[Arm, float] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Of the models, by name."""
+    agents: Mapping[Arm, float] = field(default_factory=dict)
+    """Whoever else can be asked, and how often at first."""
+
+    def arms(self) -> dict[Arm, float]:
+        """What can be asked for under program.md as it is now, and how often at first."""
+        roles = tuple(self.program.current().roles) if self.weights else ()
+        return arms_of(self.weights, roles) | dict(self.agents)
 
     def close(self) -> None:
         """Begins no other call; those in flight are told of as they stand."""
@@ -60,6 +71,7 @@ def open_studio(
     archive: Archive,
     casebook: Casebook,
     say: Callable[[str], None],
+    tier: Tier,
     models: Sequence[Model] = (),
     conduct: Conduct | None = None,
 ) -> Studio:
@@ -72,6 +84,7 @@ def open_studio(
         archive: Keeps calls and versions of the program.
         casebook: Measurements and history.
         say: Told what people should know, on any thread.
+        tier: The walls that an agent works behind: those of the trials.
         models: Go above those of the settings.
         conduct: Limits and pauses; by default the settings' and the usual ones.
 
@@ -102,15 +115,28 @@ def open_studio(
     author = Author(roster, casebook, program.current, situation_of(settings, profile))
     made = operators_of(author) if members else {}
     if settings.agent.command:
-        made[Agent.name] = Agent(
-            settings.agent, author, OpenSandbox(), os.environ, lambda: roster.is_closed
-        )
-    weights = {member.model.name: member.weight for member in members}
-    arms = arms_of(weights, tuple(program.current().roles))
+        made[Agent.name] = agent_of(project, settings, author, tier, say)
+    agents = dict[Arm, float]()
     if settings.agent.command:
-        name = settings.agent.command.split()[0]
-        arms[Arm("agent", "", name)] = AGENT_SHARE * settings.agent.weight
-    return Studio(program, roster, made, arms)
+        agents[Arm(Agent.name, "", name_of(settings.agent))] = AGENT_SHARE * settings.agent.weight
+    weights = {member.model.name: member.weight for member in members}
+    return Studio(program, roster, made, weights, agents)
+
+
+def agent_of(
+    project: Path, settings: Settings, author: Author, tier: Tier, say: Callable[[str], None]
+) -> Agent:
+    """The coding agent, behind its walls.
+
+    Raises:
+        SettingsError: See `evo.operators.outfit.fit_out`.
+    """
+    guarded = [project / settings.population_folder, project / settings.archive_folder]
+    outfit = fit_out(settings.agent, os.environ, guarded)
+    sandbox = TierSandbox(tier, outfit.readable, network=settings.agent.network)
+    for shortfall in shortfalls(tier):
+        say(f"{outfit.name}: {shortfall}")
+    return Agent(settings.agent, outfit, author, sandbox, say)
 
 
 def operators_of(author: Author) -> dict[str, Operator]:
@@ -135,7 +161,7 @@ def arms_of(weights: Mapping[str, float], roles: Sequence[str]) -> dict[Arm, flo
     """What models can be asked for, and how often at first.
 
     Args:
-        weights: Models by name.
+        weights: Models by name; without one there are no arms.
         roles: Those of program.md.
     """
     thinkers = [role for role in roles if role != MENDER] or [""]

@@ -60,6 +60,12 @@ class Purse:
             if self._limit is not None and self._spent >= self._limit:
                 self._is_spent = True
 
+    def allow(self, more_usd: float | None) -> None:
+        """Lets so much be spent from now on; None takes the limit away."""
+        with self._lock:
+            self._limit = None if more_usd is None else self._spent + more_usd
+            self._is_spent = False
+
     @property
     def spent_usd(self) -> float:
         """What is paid."""

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -52,6 +53,23 @@ class Occasion:
     model: str = ""
     """The one to ask first; empty means that the weights decide."""
     seed: int = 0
+
+
+@dataclass(slots=True)
+class Bill:
+    """What came of a call and what it took; filled in while it lasts."""
+
+    outcome: CallOutcome = CallOutcome.OVERLOADED
+    cause: str = "the call broke off"
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_usd: float | None = None
+    """None where nobody knows the price."""
+
+    def take(self, reply: Reply | None) -> None:
+        if reply is not None:
+            self.tokens_in, self.tokens_out = reply.tokens_in, reply.tokens_out
+            self.cost_usd = reply.cost_usd
 
 
 @dataclass(slots=True)
@@ -151,6 +169,32 @@ class Roster:
         text = "; ".join(causes) or self._who_rests()
         raise NoAnswerError(f"no model answers: {text}", CallOutcome.REFUSED)
 
+    @contextmanager
+    def billed(self, occasion: Occasion, name: str, estimate_usd: float | None) -> Iterator[Bill]:
+        """Sets aside what somebody's answer may cost; at the end it is paid for, and told of.
+
+        Args:
+            occasion: What it is for.
+            name: Of whoever answers: a model, or an agent.
+            estimate_usd: What it may cost; None where nobody knows.
+
+        Raises:
+            SpentError: So much isn't left.
+        """
+        reserved = self.purse.reserve(name, estimate_usd)
+        number, began = self._note_start(occasion, name, reserved)
+        bill = Bill()
+        try:
+            yield bill
+        finally:
+            self.purse.settle(name, reserved, bill.cost_usd)
+            with self._lock:
+                mine = self._in_flight.pop(number, None)
+                spent = self._bills.get(occasion.proposal, 0.0)
+                self._bills[occasion.proposal] = spent + (bill.cost_usd or 0.0)
+            if mine is not None:
+                self._tell(occasion, name, began, bill)
+
     def take_bill(self, proposal: int) -> float:
         """What the calls for a proposal have cost, failed ones too; asked for once."""
         with self._lock:
@@ -162,7 +206,8 @@ class Roster:
         with self._lock:
             left, self._in_flight = self._in_flight, {}
         for occasion, name, began, usd in left.values():
-            self._tell(occasion, name, began, CallOutcome.ABANDONED, cost_usd=usd or None)
+            bill = Bill(CallOutcome.ABANDONED, "", cost_usd=usd or None)
+            self._tell(occasion, name, began, bill)
 
     # Whom to ask
 
@@ -249,27 +294,17 @@ class Roster:
         with self._places:
             if self._closed.is_set():
                 raise ModelError("the engine is ending", CallOutcome.ABANDONED)
-            reserved = self.purse.reserve(model.name, estimate)
-            number, began = self._note_start(occasion, model.name, reserved)
-            reply: Reply | None = None
-            outcome, cause = CallOutcome.OVERLOADED, "the call broke off"
-            try:
-                reply = model.complete(messages)
-                outcome = CallOutcome.ANSWERED if useful(reply.text) else CallOutcome.UNUSABLE
-                cause = ""
-            except ModelError as error:
-                reply, outcome, cause = error.reply, error.outcome, str(error)
-                raise
-            finally:
-                cost = reply.cost_usd if reply else None
-                self.purse.settle(model.name, reserved, cost)
-                with self._lock:
-                    mine = self._in_flight.pop(number, None)
-                    spent = self._bills.get(occasion.proposal, 0.0)
-                    self._bills[occasion.proposal] = spent + (cost or 0.0)
-                if mine is not None:
-                    tokens = (reply.tokens_in, reply.tokens_out) if reply else (0, 0)
-                    self._tell(occasion, model.name, began, outcome, tokens, cost, cause)
+            with self.billed(occasion, model.name, estimate) as bill:
+                try:
+                    reply = model.complete(messages)
+                except ModelError as error:
+                    bill.take(error.reply)
+                    bill.outcome, bill.cause = error.outcome, str(error)
+                    raise
+                bill.take(reply)
+                good = useful(reply.text)
+                bill.outcome = CallOutcome.ANSWERED if good else CallOutcome.UNUSABLE
+                bill.cause = ""
         return reply
 
     def _note_start(self, occasion: Occasion, name: str, reserved: float) -> tuple[int, float]:
@@ -279,16 +314,7 @@ class Roster:
             self._in_flight[number] = (occasion, name, began, reserved)
         return number, began
 
-    def _tell(
-        self,
-        occasion: Occasion,
-        model: str,
-        began: float,
-        outcome: CallOutcome,
-        tokens: tuple[int, int] = (0, 0),
-        cost_usd: float | None = None,
-        cause: str = "",
-    ) -> None:
+    def _tell(self, occasion: Occasion, model: str, began: float, bill: Bill) -> None:
         self._on_call(
             Call(
                 proposal=occasion.proposal,
@@ -296,13 +322,13 @@ class Roster:
                 role=occasion.role,
                 model=model,
                 program_sha=occasion.program_sha,
-                outcome=outcome,
+                outcome=bill.outcome,
                 called_at=datetime.fromtimestamp(began, UTC).replace(tzinfo=None),
                 latency_seconds=max(0.0, self._clock() - began),
-                tokens_in=tokens[0],
-                tokens_out=tokens[1],
-                cost_usd=cost_usd,
-                cause=cause,
+                tokens_in=bill.tokens_in,
+                tokens_out=bill.tokens_out,
+                cost_usd=bill.cost_usd,
+                cause=bill.cause,
             )
         )
 

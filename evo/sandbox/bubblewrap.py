@@ -19,16 +19,19 @@ _KINDS = {"read": "--ro-bind", "device": "--dev-bind", "link": "--symlink"}
 _CAPABILITIES = {1: "CAP_DAC_OVERRIDE", 2: "CAP_DAC_READ_SEARCH"}
 
 
-def arguments(mounts: Sequence[Mount], *, as_root: bool, capability: int) -> list[str]:
+def arguments(
+    mounts: Sequence[Mount], *, as_root: bool, capability: int, network: bool = False
+) -> list[str]:
     """What bubblewrap is told, before the command.
 
     Args:
         mounts: Kinds, sources and targets, see `evo.sandbox.namespaces`.
         as_root: Whether the cell's first program becomes somebody else by itself.
         capability: Number of one that it keeps for that somebody; -1 for none.
+        network: The machine's network stays.
     """
-    found = ["--as-pid-1", "--unshare-ipc", "--unshare-pid", "--unshare-net"]
-    found += ["--unshare-uts", "--unshare-cgroup-try"]
+    found = ["--as-pid-1", "--unshare-ipc", "--unshare-pid"]
+    found += [*([] if network else ["--unshare-net"]), "--unshare-uts", "--unshare-cgroup-try"]
     if as_root:
         found += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
         if capability >= 0:

@@ -12,6 +12,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import socket
 import tempfile
 import time
@@ -125,11 +126,15 @@ def holes(tier: Tier, gpu: str = "") -> list[str]:
             del os.environ[_TOKEN]
         try:
             said = _listen(cell, laid.described(tier))
-            too_much = bool(cell.excess())
+            seen = _Seen(
+                full=bool(cell.excess()),
+                heavy=cell.meter.peak_memory_mb > LIMITS.memory_mb,
+                killed=cell.wait(DEATH_SECONDS) == -signal.SIGKILL,
+            )
             died = _all_die(cell)
         finally:
             cell.end()
-        found = _judge(said, laid, too_much=too_much)
+        found = _judge(said, laid, seen)
         if not found and not died:
             found.append("a daemon outlived its cell")
         if found and found[0].endswith("didn't run"):
@@ -145,6 +150,7 @@ def _listen(cell: Cell, request: bytes) -> list[str]:
     os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), cell.inbound)
     said, deadline = bytearray(), time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline and len(said) < 1 << 20:
+        cell.meter.survey()
         if select.select([cell.outbound], [], [], 0.02)[0]:
             data = os.read(cell.outbound, 1 << 16)
             if not data:
@@ -169,19 +175,36 @@ def _all_die(cell: Cell) -> bool:
     return False
 
 
-def _judge(said: list[str], laid: Bait, *, too_much: bool) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What can be seen of a canary's cell from outside, and would end a trial."""
+
+    full: bool
+    """Its scratch holds too much."""
+    heavy: bool
+    """It holds too much memory."""
+    killed: bool
+    """It was killed before its end."""
+
+
+def _caught(name: str, seen: _Seen) -> bool:
+    return (name == "fill_the_scratch" and seen.full) or (name == "take_memory" and seen.heavy)
+
+
+def _judge(said: list[str], laid: Bait, seen: _Seen) -> list[str]:
     words = {tuple(line.split(" ", 2)[:2]) for line in said}
     why = {line.split(" ", 1)[0]: line for line in said if " refused " in line}
     found = []
     for name in attempts():
+        if name == "take_memory" and said[-1:] == ["take_memory ran"] and seen.killed:
+            continue  # its control group ended it
         if (name, "ran") not in words or not words & {(name, "refused"), (name, "succeeded")}:
             found.append(f"{name} didn't run")
         elif name in NEEDED:
             if (name, "succeeded") not in words:
                 found.append(why[name])
-        elif name == "fill_the_scratch":
-            if (name, "succeeded") in words and not too_much:
-                found.append(name)
+        elif (name, "succeeded") in words and _caught(name, seen):
+            continue
         elif (name, "succeeded") in words and name not in _SEEN_OUTSIDE:
             found.append(name)
     if any(_TOKEN in line for line in said):

@@ -20,6 +20,7 @@ FORBIDDEN = ~(1 << 1 | 1 << 2)
 """Capabilities that a cell may keep: to read past the modes of files."""
 NEEDED = ("starts_programs", "imports_libraries", "writes_its_scratch", "sees_its_gpu")
 TRACE_ATTACH = 16
+HELD_SECONDS = 1.5
 Buffer = ctypes.Array[ctypes.c_char]
 
 
@@ -131,10 +132,6 @@ class Canary:
         one, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         one.sendto(b"x", self._bait["unix"])
 
-    def take_memory(self) -> None:
-        wanted = int(self._bait["memory_mb"]) << 20
-        self._refuse_unless(len(bytearray(b"x") * wanted) == wanted)
-
     def start_many_processes(self) -> None:
         reader, writer = os.pipe()
         started = []
@@ -164,6 +161,13 @@ class Canary:
             os._exit(0)
         os.wait()
         raise Refused("it is looked for outside")
+
+    def take_memory(self) -> None:
+        """The last one: where a control group counts, the whole cell ends for it."""
+        wanted = int(self._bait["memory_mb"]) << 20
+        taken = bytearray(b"x") * wanted
+        time.sleep(HELD_SECONDS)  # until those outside have counted, where nothing else does
+        self._refuse_unless(len(taken) == wanted)
 
     def _refuse_unless(self, succeeded: bool) -> None:
         if not succeeded:

@@ -69,10 +69,14 @@ class Cell:
         except (psutil.Error, OSError):
             return ""  # it is gone
 
-    def end(self) -> int | None:
+    def end(self, *, forget: bool = False) -> int | None:
         """Kills whatever is left of the tree and removes the scratch; the exit status if any.
 
         Safe to call more than once.
+
+        Args:
+            forget: Nothing of which files it looked at shall be left in the kernel's caches, where
+                a control group knows that: for who has seen what later cells mustn't know.
         """
         if self._ended:
             return self.poll()
@@ -82,6 +86,8 @@ class Cell:
         self.log.close()
         for descriptor in (self.inbound, self.outbound, self.lifeline):
             os.close(descriptor)
+        if forget:
+            self.cage.forget()
         self.cage.remove()
         if self.scratch is not None:
             scratch.remove(self.scratch)

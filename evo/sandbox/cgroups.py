@@ -75,6 +75,18 @@ class Cage:
                 with contextlib.suppress(OSError):
                     (group / "cgroup.kill").write_text("1")
 
+    def forget(self) -> None:
+        """Has the kernel forget which files its processes read or looked for in vain.
+
+        What a process brings into the page cache or the cache of names is charged to its group, so
+        this takes nothing from anybody else. Its processes must be gone.
+        """
+        for group in self.groups:
+            for name in ("memory.force_empty", "memory.high"):  # of version 1 and 2
+                if (group / name).exists():
+                    with contextlib.suppress(OSError):
+                        (group / name).write_text("0")
+
     def remove(self) -> None:
         """Removes the groups; their last processes may need a moment to go."""
         deadline = time.monotonic() + REMOVE_SECONDS

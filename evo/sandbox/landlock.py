@@ -36,11 +36,12 @@ def version() -> int:
         return 0
 
 
-def restrict(rights: dict[str, int]) -> None:
+def restrict(rights: dict[str, int], *, network: bool = False) -> None:
     """Leaves this process and its children nothing but these rights, for good.
 
     Args:
         rights: What is allowed beneath each path; what isn't there is passed over.
+        network: TCP may be used.
 
     Raises:
         OSError: The kernel has no Landlock, or doesn't take it.
@@ -49,7 +50,7 @@ def restrict(rights: dict[str, int]) -> None:
     handled = (1 << _FILE_RIGHTS.get(known, 16)) - 1
     fields = [handled]
     if known >= 4:
-        fields.append(_NO_TCP)
+        fields.append(0 if network else _NO_TCP)
     if known >= SIGNALS_SINCE:
         fields.append(_OWN_SCOPE)
     request = b"".join(one.to_bytes(8, "little") for one in fields)

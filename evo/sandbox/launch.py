@@ -40,7 +40,8 @@ def main() -> None:
         if child:
             _watch_over(child, plan["lifeline"])
     elif plan["mounts"] is not None:
-        namespaces.enter(new_user=plan["new_user"], base="/tmp")
+        network = plan.get("network", False)
+        namespaces.enter(new_user=plan["new_user"], base="/tmp", network=network)
         first = os.fork()
         if first:
             _close_everything()
@@ -122,11 +123,13 @@ def _give_up_rights(plan: Plan) -> None:
         _become_user(user, plan["capability"])
     _die_with_the_parent()
     os.chdir(plan["home"])
+    if "PWD" in os.environ:  # from bubblewrap, which doesn't know that this program moves on
+        os.environ["PWD"] = plan["home"]
     _write_files(plan["files"])
     if plan["merge_output"]:
         os.dup2(2, 1)
     if plan["landlock"]:
-        landlock.restrict(_rights(plan))
+        landlock.restrict(_rights(plan), network=plan.get("network", False))
     _filter(plan)
 
 
@@ -171,7 +174,9 @@ def _rights(plan: Plan) -> dict[str, int]:
     rights |= dict.fromkeys(plan["writable"], landlock.EVERYTHING)
     # A rule is for a folder as it is now: in a shared view, later processes have none.
     own = f"/proc/{os.getpid()}" if plan["shared"] else "/proc"
-    rights[own] = landlock.READ | (landlock.WRITE_FILE if plan["writes_own_process"] else 0)
+    rights[own] = landlock.READ
+    if plan["writes_own_process"]:
+        rights[own] |= landlock.WRITE_FILE | landlock.TRUNCATE
     return rights
 
 
@@ -185,6 +190,7 @@ def _filter(plan: Plan) -> None:
                 shared=shared,
                 unix=plan["unix"],
                 own_pid=os.getpid() if alone else 0,
+                network=plan.get("network", False),
             )
         )
     except (KeyError, OSError):

@@ -30,33 +30,39 @@ class Meter:
     processes: int = 1
     _root: psutil.Process = field(init=False)
     _candidate: psutil.Process | None = None
-    _others_cpu_seconds: float = 0.0
+    _members: list[psutil.Process] = field(init=False)
     _cpu_seconds: float = 0.0
     _next_survey: float = 0.0
 
     def __post_init__(self) -> None:
         self._root = psutil.Process(self.pid)
+        self._members = [self._root]
 
     def cpu_seconds(self) -> float:
-        """CPU seconds so far; a process that has ended keeps the last known value."""
-        try:
-            own = _cpu_seconds(self._find_candidate())
-        except psutil.Error:
-            return self._cpu_seconds
-        self._cpu_seconds = max(self._cpu_seconds, own + self._others_cpu_seconds)
+        """CPU seconds so far of all processes, also of those that have ended.
+
+        Who ends leaves them to whoever buries it: its parent, or the first process of its
+        namespace. The filter of system calls lets nobody be buried without that.
+        """
+        members = self._members
+        # Parents come first: who is buried in between is missed once, and never counted twice.
+        while len(left := _still_there(members)) < len(members):
+            members = list(left)
+        self._cpu_seconds = max(self._cpu_seconds, sum(left.values()))
         return self._cpu_seconds
 
-    def survey(self, *, now: float | None = None) -> bool:
-        """Counts processes and memory, at most twice a second; whether it did."""
-        now = time.monotonic() if now is None else now
-        if now < self._next_survey:
+    def survey(self, *, at_once: bool = False) -> bool:
+        """Looks for processes and counts memory, at most twice a second; whether it did."""
+        now = time.monotonic()
+        if now < self._next_survey and not at_once:
             return False
         self._next_survey = now + SURVEY_SECONDS
-        cpu, memory, count, files = 0.0, 0.0, 0, dict[int, int]()
+        memory, count, files = 0.0, 0, dict[int, int]()
         try:
             candidate, family = self._find_candidate(), self._family()
         except psutil.Error:
             return False
+        self._members = family
         waiting = self._between(family, candidate)
         for process in family:
             if process in waiting:
@@ -64,14 +70,11 @@ class Meter:
             try:
                 with process.oneshot():
                     memory += process.memory_info().rss / 2**20
-                    if process != candidate:
-                        cpu += _cpu_seconds(process)
                 files |= _unnamed_files(process.pid)
                 count += 1
             except psutil.Error:
                 continue
         self.processes = count
-        self._others_cpu_seconds = cpu
         self.peak_memory_mb = max(self.peak_memory_mb, memory + sum(files.values()) / 2**20)
         return True
 
@@ -96,12 +99,12 @@ class Meter:
         return self._candidate
 
     def _family(self) -> list[psutil.Process]:
-        """The tree, and those of its session whose parents have gone."""
-        found = {self._root, *self._root.children(recursive=True)}
+        """The tree, parents first, and those of its session whose parents have gone."""
+        found = dict.fromkeys([self._root, *self._root.children(recursive=True)])
         for pid in psutil.pids():
             try:
                 if os.getsid(pid) == self.pid:
-                    found.add(psutil.Process(pid))
+                    found[psutil.Process(pid)] = None
             except (psutil.Error, OSError):
                 continue
         return list(found)
@@ -121,10 +124,13 @@ class Meter:
         return found
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
-    """Its own, and those of its children that it has waited for."""
-    times = process.cpu_times()
-    return float(times.user + times.system + times.children_user + times.children_system)
+def _still_there(processes: list[psutil.Process]) -> dict[psutil.Process, float]:
+    """CPU seconds of those that aren't buried yet: their own, and of those that they buried."""
+    found = {}
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            found[process] = float(sum(process.cpu_times()[:4]))
+    return found
 
 
 def _unnamed_files(pid: int) -> dict[int, int]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 
 _NEW_USER, _NEW_PID = 0x10000000, 0x20000000
-_MOUNTS_HOST_IPC_NET_CGROUPS = 0x00020000 | 0x04000000 | 0x08000000 | 0x40000000 | 0x02000000
+_MOUNTS_HOST_IPC_CGROUPS = 0x00020000 | 0x04000000 | 0x08000000 | 0x02000000
+_NEW_NETWORK = 0x40000000
 _READ_ONLY, _NO_SUID, _NO_DEV, _NO_EXEC, _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = (
     1, 2, 4, 8, 32, 4096, 16384, 1 << 18,
 )  # fmt: skip
@@ -23,18 +24,20 @@ CELL_USER = 1000
 """Who an ordinary user is inside: anybody but root."""
 
 
-def enter(*, new_user: bool, base: str) -> None:
+def enter(*, new_user: bool, base: str, network: bool = False) -> None:
     """Leaves the machine's namespaces; the next child is the first process of the new ones.
 
     Args:
         new_user: By way of a user namespace, for who isn't root.
         base: An existing folder, covered for a moment while mounts are made.
+        network: The machine's network stays.
 
     Raises:
         OSError: The kernel, or somebody's rules, don't allow it.
     """
     user, group = os.geteuid(), os.getegid()
-    _call("unshare", _MOUNTS_HOST_IPC_NET_CGROUPS | _NEW_PID | (_NEW_USER if new_user else 0))
+    wanted = _MOUNTS_HOST_IPC_CGROUPS | _NEW_PID | (0 if network else _NEW_NETWORK)
+    _call("unshare", wanted | (_NEW_USER if new_user else 0))
     if new_user:
         _write("/proc/self/setgroups", "deny")
         _write("/proc/self/uid_map", f"{CELL_USER} {user} 1")

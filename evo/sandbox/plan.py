@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from evo.sandbox import identity
 from evo.sandbox.reach import Reach, hidden_from_others
@@ -97,10 +97,19 @@ class Plan(TypedDict):
     another program has made them, or where there are none."""
     new_user: bool
     """Namespaces are made without root, by way of a user namespace."""
+    network: NotRequired[bool]
+    """The machine's network may be used; trials have no such entry."""
 
 
 def draw(
-    tier: Tier, reach: Reach, limits: Limits, command: Sequence[str], home: str, *, gpu: bool
+    tier: Tier,
+    reach: Reach,
+    limits: Limits,
+    command: Sequence[str],
+    home: str,
+    *,
+    gpu: bool,
+    network: bool = False,
 ) -> Plan:
     """A plan without its descriptors."""
     user = identity.next_user()
@@ -109,7 +118,7 @@ def draw(
         user = -1  # a user namespace has nobody else
     facts = () if tier.private else reach.facts
     writable = [PRIVATE_SCRATCH] if tier.private else [home]
-    return Plan(
+    drawn = Plan(
         command=list(command),
         streams=[],
         lifeline=-1,
@@ -126,11 +135,15 @@ def draw(
         writes_own_process=gpu,
         landlock=tier is not Tier.OPEN,
         must_filter=tier is not Tier.OPEN,
-        unix=tier.private or gpu,
+        # Names of AF_UNIX lead as far as the network does.
+        unix=(tier.private or gpu) and not network,
         shared=not tier.private,
         mounts=mounts(reach, limits) if tier.private else None,
         new_user=not as_root,
     )
+    if network:
+        drawn["network"] = True
+    return drawn
 
 
 def mounts_as_root() -> bool:

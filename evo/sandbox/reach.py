@@ -12,7 +12,10 @@ from pathlib import Path
 
 from evo.sandbox import harness
 
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_USR = ("/usr", "/usr/local")
+_OF_USR = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libexec", "include", "share")
+"""What is read there: images of containers have projects in them, too."""
 _SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 _MACHINE = ("/sys/devices/system/cpu", "/sys/devices/system/node")
 _STREAMS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
@@ -24,6 +27,14 @@ _FACTS = (
 """What a cell may read of a shared /proc, beside its own process."""
 _NVIDIA = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset", "nvidia-caps", "dxg")
 _NVIDIA_FACTS = ("/proc/driver/nvidia", "/proc/driver/nvidia-uvm")
+_NETWORK = (
+    "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf",
+    "/etc/services", "/etc/protocols", "/etc/ssl/certs", "/etc/ssl/cert.pem",
+    "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs", "/etc/pki/tls/cert.pem",
+    "/etc/pki/ca-trust/extracted",
+)  # fmt: skip
+"""How names are looked up, and whose certificates are good; no keys."""
+_MOST_LINKS = 40
 PASSED_ON = ("LD_LIBRARY_PATH", "CUDA_HOME")
 """Variables of ours that name folders of libraries, which a cell needs too where they are set."""
 
@@ -38,12 +49,13 @@ class Reach:
     """Files of a shared /proc."""
 
 
-def reach(more: Sequence[str] = (), *, gpu: bool = False) -> Reach:
+def reach(more: Sequence[str] = (), *, gpu: bool = False, network: bool = False) -> Reach:
     """What a cell needs to see.
 
     Args:
         more: Further files and folders that it may read.
         gpu: Whether it is given a GPU: the driver's nodes and all of /sys, read-only.
+        network: Whether it may use the network.
 
     Raises:
         FileNotFoundError: One of `more` isn't there.
@@ -52,14 +64,24 @@ def reach(more: Sequence[str] = (), *, gpu: bool = False) -> Reach:
         if not Path(path).exists():
             raise FileNotFoundError(path)
     wanted = [
-        *_SYSTEM, *_SETTINGS, *(("/sys",) if gpu else _MACHINE), *_python(), str(harness.staged()),
-        *_libraries(), *(str(Path(path).absolute()) for path in more),
+        *_SYSTEM, *_usr(), *_SETTINGS, *(("/sys",) if gpu else _MACHINE), *_python(),
+        str(harness.staged()), *_libraries(), *(str(Path(path).absolute()) for path in more),
     ]  # fmt: skip
+    if network:
+        wanted += [step for path in _NETWORK for step in followed(path)]
     return Reach(
         readable=_outermost(wanted),
         devices=_there([*_STREAMS, *(_gpu_nodes() if gpu else ())]),
         facts=_there([*_FACTS, *(_NVIDIA_FACTS if gpu else ())]),
     )
+
+
+def followed(path: str) -> list[str]:
+    """A path, and every one that it leads to where it is a link: a cell needs them all."""
+    steps = [os.path.normpath(Path(path).absolute())]
+    while Path(steps[-1]).is_symlink() and len(steps) < _MOST_LINKS:
+        steps.append(os.path.normpath(Path(steps[-1]).parent / Path(steps[-1]).readlink()))
+    return [*steps, os.path.realpath(path)]
 
 
 def hidden_from_others(paths: Iterable[str], *, below: bool) -> bool:
@@ -80,6 +102,12 @@ def hidden_from_others(paths: Iterable[str], *, below: bool) -> bool:
     return False
 
 
+def _usr() -> list[str]:
+    folders = [Path(base, name) for base in _USR for name in _OF_USR]
+    folders += sorted(Path("/usr/local").glob("cuda*")) + sorted(Path("/usr/local").glob("nvidia*"))
+    return [path for folder in folders if folder.exists() for path in _without_evo(folder)]
+
+
 def _python() -> list[str]:
     """The interpreter's folders; one that holds evo itself is taken apart to leave that out."""
     roots = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
@@ -87,7 +115,7 @@ def _python() -> list[str]:
     roots |= {str(Path(root).resolve()) for root in roots}
     found = []
     for root in sorted(roots):
-        if root not in ("/", "/usr"):
+        if root not in ("/", "/usr", "/usr/local"):
             found += _without_evo(Path(root))
     return found
 

@@ -71,10 +71,11 @@ class TierSandbox:
     Args:
         tier: Which; `evo.sandbox.walls` chooses it.
         readable: Files and folders that cells may read beside Python and the harness.
+        network: Whether cells may use the machine's network: never for a trial.
     """
 
-    def __init__(self, tier: Tier, readable: Sequence[str] = ()) -> None:
-        self.tier, self._readable = tier, tuple(readable)
+    def __init__(self, tier: Tier, readable: Sequence[str] = (), *, network: bool = False) -> None:
+        self.tier, self._readable, self._network = tier, tuple(readable), network
         self._reaches: dict[bool, Reach] = {}
 
     def start(
@@ -98,8 +99,9 @@ class TierSandbox:
                 cage = Cage.build(limits.memory_mb + CAGE_EXTRA_MB, limits.tasks)
                 undo.callback(cage.remove)
                 drawn = plan.draw(
-                    self.tier, self._reach(gpu), limits, _words(command), home, gpu=bool(gpu)
-                )
+                    self.tier, self._reach(gpu), limits, _words(command), home, gpu=bool(gpu),
+                    network=self._network,
+                )  # fmt: skip
                 drawn["merge_output"] = merge_output
                 drawn["groups"] = [handover.give(descriptor) for descriptor in cage.open()]
                 drawn["files"] = [
@@ -143,7 +145,7 @@ class TierSandbox:
         wanted = bool(gpu)
         if wanted not in self._reaches:
             try:
-                self._reaches[wanted] = reach(self._readable, gpu=wanted)
+                self._reaches[wanted] = reach(self._readable, gpu=wanted, network=self._network)
             except FileNotFoundError as error:
                 raise ArenaError(
                     f"tool.evo.arena.readable names {error}, which isn't there; mend the setting"
@@ -170,8 +172,9 @@ def _program(tier: Tier, drawn: Plan, handover: Handover) -> list[str]:
     if tier is Tier.BUBBLEWRAP:
         assert drawn["mounts"] is not None
         told = bubblewrap.arguments(
-            drawn["mounts"], as_root=not drawn["new_user"], capability=drawn["capability"]
-        )
+            drawn["mounts"], as_root=not drawn["new_user"], capability=drawn["capability"],
+            network=drawn.get("network", False),
+        )  # fmt: skip
         drawn["mounts"] = None
         told_at = handover.text(bubblewrap.encode(told))
         outer = [shutil.which(bubblewrap.NAME) or bubblewrap.NAME, "--args", str(told_at)]

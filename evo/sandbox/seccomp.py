@@ -162,10 +162,10 @@ SIGNALS: dict[str, _N] = {
     "rt_tgsigqueueinfo": (297, 240),
     "pidfd_send_signal": (424, 424),
 }
+NAMED: dict[str, _N] = {"bind": (49, 200), "listen": (50, 201)}
+"""Giving a socket a name: CUDA asks for it and gives up where it is refused."""
 NETWORK: dict[str, _N] = {
     "connect": (42, 203),
-    "bind": (49, 200),
-    "listen": (50, 201),
     "accept": (43, 202),
     "accept4": (288, 242),
     "sendmsg": (46, 211),
@@ -182,14 +182,17 @@ ASKED: dict[str, _N] = {
     "prctl": (157, 167),
     "open": (2, None),
     "openat": (257, 56),
+    "rt_sigaction": (13, 134),
 }
 """Whether these are refused depends on their arguments."""
 _NEW_NAMESPACES = 0x7E020080
 _AF_UNIX, _SOCK_TYPE, _SOCK_DGRAM = 1, 0xF, 2
+_AF_INET, _AF_INET6, _AF_NETLINK, _NETLINK_ROUTE = 2, 10, 16, 0
 _PUSH_INPUT, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP = 0x5412, 0x541C, 0x8901, 0x8902
 _F_SETOWN, _F_SETOWN_EX = 8, 15
 _O_TRUNC, _O_ACCMODE = 0o1000, 0o3
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 1, 38, 22
+_SIGCHLD = 17
 
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_ABOVE, _JUMP_IF_ANY, _AND, _RETURN = (
     0x20,
@@ -202,7 +205,9 @@ _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_ABOVE, _JUMP_IF_ANY, _AND, _RETURN = (
 _NUMBER_AT, _ARCHITECTURE_AT = 0, 4
 
 
-def program(machine: str, *, shared: bool, unix: bool, own_pid: int = 0) -> bytes:
+def program(
+    machine: str, *, shared: bool, unix: bool, own_pid: int = 0, network: bool = False
+) -> bytes:
     """The filter as the kernel takes it: eight bytes an instruction.
 
     Args:
@@ -210,10 +215,11 @@ def program(machine: str, *, shared: bool, unix: bool, own_pid: int = 0) -> byte
         shared: The machine's own files and processes are in view of the cell, which has no
             namespaces of its own.
         unix: Sockets of the family AF_UNIX may be made. In a cell of its own namespaces they lead
-            nowhere and are free; in a shared one they can be made and nothing more, which is what
-            CUDA needs.
+            nowhere and are free; in a shared one they can be made, are told that they have a name
+            without getting one, and nothing more, which is what CUDA needs.
         own_pid: Signals may be sent to this process only, for kernels whose Landlock doesn't
             restrict them; 0 leaves signals alone.
+        network: Sockets of the Internet's families may be made and used.
 
     Raises:
         KeyError: No table for this machine.
@@ -227,13 +233,17 @@ def program(machine: str, *, shared: bool, unix: bool, own_pid: int = 0) -> byte
         _step(_JUMP_IF_ABOVE, NEWEST, 0, 1),
         _step(_RETURN, ERRNO | ENOSYS),
     ]
-    refused = REFUSED | (SHARED_REFUSED | NETWORK if shared else {})
-    pretended = PRETENDED | (SHARED_PRETENDED if shared else {})
-    missing = MISSING | (SHARED_MISSING if shared else {})
+    refused, pretended, missing = REFUSED, PRETENDED, MISSING
+    if shared:
+        refused, pretended = refused | SHARED_REFUSED, pretended | SHARED_PRETENDED
+        missing = missing | SHARED_MISSING
+    if shared and not network:
+        refused = refused | NETWORK | ({} if unix else NAMED)
+        pretended = pretended | (NAMED if unix else {})
     for table, result in ((refused, ERRNO | EPERM), (missing, ERRNO | ENOSYS), (pretended, ERRNO)):
         for numbers in table.values():
             _when(code, numbers[column], [_step(_RETURN, result)])
-    for name, body in _asked(shared, unix, own_pid).items():
+    for name, body in _asked(shared, unix, own_pid, network).items():
         _when(code, ASKED[name][column], body)
     if own_pid:
         for numbers in SIGNALS.values():
@@ -263,10 +273,12 @@ def install(filter_program: bytes) -> None:
         raise OSError(number, f"seccomp: {os.strerror(number)}")
 
 
-def _asked(shared: bool, unix: bool, own_pid: int) -> dict[str, list[bytes]]:
+def _asked(shared: bool, unix: bool, own_pid: int, network: bool = False) -> dict[str, list[bytes]]:
     """What is looked at in the arguments, by system call."""
     allow, refuse = _step(_RETURN, ALLOW), _step(_RETURN, ERRNO | EPERM)
     socket = _refuse_unless_equal(0, (_AF_UNIX,)) if unix else [refuse]
+    if network:
+        socket = _of_the_internet(unix)
     rules = {
         "clone": [_argument(0), _step(_JUMP_IF_ANY, _NEW_NAMESPACES, 0, 1), refuse, allow],
         "socket": socket,
@@ -274,7 +286,24 @@ def _asked(shared: bool, unix: bool, own_pid: int) -> dict[str, list[bytes]]:
         "prlimit64": _refuse_unless_equal(0, (0,)),
         "prctl": _refuse_if_equal(0, (_PR_SET_PDEATHSIG,)),
     }
-    if shared:
+    if network:
+        # Who starts commands wants them to die with itself, and they do, in any case.
+        rules["prctl"] = [
+            _argument(0),
+            _step(_JUMP_IF_EQUAL, _PR_SET_PDEATHSIG, 0, 1),
+            _step(_RETURN, ERRNO),
+            allow,
+        ]
+    else:
+        # Children of whoever ignores their end are buried at once, and their CPU time with them.
+        # So what is done at SIGCHLD can be asked, and set without effect.
+        rules["rt_sigaction"] = [
+            _argument(0),
+            _step(_JUMP_IF_EQUAL, _SIGCHLD, 1, 0),
+            allow,
+            *_unless_null(1, _step(_RETURN, ERRNO)),
+        ]
+    if shared or network:
         # A datagram socket can be pointed at any address later on, even one of a pair.
         rules["socketpair"] = [
             _argument(1),
@@ -283,13 +312,29 @@ def _asked(shared: bool, unix: bool, own_pid: int) -> dict[str, list[bytes]]:
             refuse,
             allow,
         ]
-        rules["sendto"] = _refuse_unless_null(4)
+    if shared and not network:
+        rules["sendto"] = _unless_null(4, refuse)
+    if shared:
         # Opened to be read and yet emptied: Landlock sees that from version 3 on.
         rules["open"], rules["openat"] = _refuse_emptying(1), _refuse_emptying(2)
     if own_pid:
         rules["fcntl"] = _refuse_if_equal(1, (_F_SETOWN, _F_SETOWN_EX))
         rules["ioctl"] = _refuse_if_equal(1, (_PUSH_INPUT, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP))
     return rules
+
+
+def _of_the_internet(unix: bool) -> list[bytes]:
+    """Families of sockets: both of the Internet, and what tells of one's own addresses."""
+    families = (_AF_INET, _AF_INET6, *((_AF_UNIX,) if unix else ()))
+    return [
+        _argument(0),
+        _step(_JUMP_IF_EQUAL, _AF_NETLINK, 0, 4),
+        _argument(2),
+        _step(_JUMP_IF_EQUAL, _NETLINK_ROUTE, 1, 0),
+        _step(_RETURN, ERRNO | EPERM),
+        _step(_RETURN, ALLOW),
+        *_refuse_unless_equal(0, families),
+    ]
 
 
 def _refuse_emptying(index: int) -> list[bytes]:
@@ -316,14 +361,14 @@ def _refuse_unless_equal(index: int, values: tuple[int, ...]) -> list[bytes]:
     return [*body, _step(_RETURN, ERRNO | EPERM), _step(_RETURN, ALLOW)]
 
 
-def _refuse_unless_null(index: int) -> list[bytes]:
+def _unless_null(index: int, answer: bytes) -> list[bytes]:
     return [
         _argument(index),
         _step(_JUMP_IF_EQUAL, 0, 0, 3),
         _step(_LOAD, 16 + 8 * index + 4),
         _step(_JUMP_IF_EQUAL, 0, 0, 1),
         _step(_RETURN, ALLOW),
-        _step(_RETURN, ERRNO | EPERM),
+        answer,
     ]
 
 

@@ -153,6 +153,18 @@ def survey(
     return tuple(found)
 
 
+def shortfalls(tier: Tier) -> list[str]:
+    """What a tier can't give somebody who does more than train: a line each."""
+    if tier is Tier.OPEN:
+        return ["it runs without a sandbox: it can read and change all that you can"]
+    if tier is Tier.LANDLOCK and landlock.version() < landlock.SIGNALS_SINCE:
+        return [
+            "behind Landlock of a kernel before 6.12 it can send no signals: a command that it "
+            "starts and gives up goes on to the end; install bubblewrap, or a newer kernel"
+        ]
+    return []
+
+
 def cache_file() -> Path:
     from platformdirs import user_cache_path
 

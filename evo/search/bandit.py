@@ -54,11 +54,17 @@ class Bandit:
     """
 
     def __init__(self, direction: Direction, prior: Mapping[Arm, float]) -> None:
-        self._direction, self._prior = direction, dict(prior)
+        self._direction = direction
+        self.offer(prior)
         self._records: dict[Arm, Record] = {}
         self._proposals: dict[int, Arm] = {}
         self._variants: dict[int, Variant] = {}
         self._losses: dict[int, list[float]] = {}
+
+    def offer(self, prior: Mapping[Arm, float]) -> None:
+        """Says which arms there are from now on. What went before is remembered of all, so that an
+        arm which comes back is known."""
+        self._prior = dict(prior)
 
     def tell(self, record: Proposal | Variant | Trial) -> None:
         """Takes notice of what happened."""

@@ -12,15 +12,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from evo.nouns import Brief, CurvePoint, Direction, Estimate, Proposal, Standing, Trial, Variant
+from evo.nouns import (
+    Brief,
+    CurvePoint,
+    Direction,
+    Estimate,
+    Proposal,
+    Standing,
+    Trial,
+    Variant,
+    Wish,
+)
 from evo.search.bandit import Arm, Bandit
 from evo.search.ledger import Ledger
 from evo.search.openings import Openings
 
 SHARES = {"crossover": 4, "founder": 4, "tune": 3, "ablate": 1}
 """How often each operator is asked, in parts, while there is something for it to do."""
+OPENING = 0.5
+"""Share of models, if there are any, in the questions of generation zero."""
+BEGINNERS = ("mutate", "agent")
+"""Operators of models that need nothing but the baseline."""
 DRAWS = 12
 """Attempts to find parents that an operator hasn't had yet."""
+PINNED_SHARE = 0.25
+"""Probability that a parent is drawn from those that people have pinned, if there are any."""
 
 
 class Part(StrEnum):
@@ -59,7 +75,7 @@ class Plan:
     parts: frozenset[Part] = frozenset(Part)
     """What the population strategy does."""
     arms: Mapping[Arm, float] = field(default_factory=dict)
-    """What language models can be asked for, and how often at first, in parts as in `SHARES`."""
+    """What language models can be asked for to begin with, see `Search.offer`."""
 
 
 class Breeding(ABC):
@@ -72,10 +88,11 @@ class Breeding(ABC):
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._ledger, self._openings = Ledger(plan.direction), Openings()
-        offline = {Arm(name): share for name, share in SHARES.items()}
-        self._bandit = Bandit(plan.direction, {**offline, **plan.arms})
+        self._bandit = Bandit(plan.direction, {})
+        self.offer(plan.arms)
         self._living: list[int] = []
         self._champion: int | None = None
+        self._crowned: list[int] = []  # every champion so far, in turn
 
     @property
     def champion(self) -> int | None:
@@ -87,6 +104,10 @@ class Breeding(ABC):
     def estimate(self, variant: int) -> Estimate | None:
         return self._ledger.estimate(variant)
 
+    def offer(self, arms: Mapping[Arm, float]) -> None:
+        self._arms = dict(arms)
+        self._bandit.offer({Arm(name): share for name, share in SHARES.items()} | self._arms)
+
     def ask(self, brief: int, chance: random.Random) -> Brief | None:
         asked = self._choose(chance)
         if asked is None:
@@ -97,7 +118,11 @@ class Breeding(ABC):
         seed = chance.getrandbits(31)
         return Brief(brief, arm.operator, parents, subject, seed, arm.role, arm.model)
 
-    def tell(self, record: Proposal | Variant | Trial) -> Standing:
+    def tell(self, record: Proposal | Variant | Trial | Wish) -> Standing:
+        if isinstance(record, Wish):
+            self._ledger.add_wish(record)
+            self._settle()
+            return Standing.IGNORED
         self._openings.tell(record)
         self._bandit.tell(record)
         if isinstance(record, Proposal):
@@ -110,8 +135,7 @@ class Breeding(ABC):
         if not entry.losses:
             return Standing.IGNORED
         before = self._champion
-        self._rank()
-        self._promote()
+        self._settle()
         if self._champion == record.variant and before != record.variant:
             return Standing.CHAMPION
         return Standing.JOINED if record.variant in self._living else Standing.IGNORED
@@ -125,11 +149,32 @@ class Breeding(ABC):
     def hopeless(self, trial: Trial, curve: Sequence[CurvePoint]) -> str:
         return ""
 
+    def _settle(self) -> None:
+        """Says anew who lives and who leads. After a banned champion, the one before leads."""
+        ledger = self._ledger
+        if self._champion is not None and ledger.is_banned(self._champion):
+            left = [one for one in self._crowned if not ledger.is_banned(one)]
+            self._champion = left[-1] if left else None
+        self._living = []
+        if any(ledger.scored()):
+            self._rank()
+            self._promote()
+        self._living += [one for one in ledger.pinned() if one not in self._living]
+        if self._champion is not None and self._crowned[-1:] != [self._champion]:
+            self._crowned.append(self._champion)
+
+    def _parent(self, chance: random.Random) -> int:
+        """Whom to build on; asked only when somebody lives."""
+        pinned = self._ledger.pinned()
+        if pinned and chance.random() < PINNED_SHARE:
+            return chance.choice(pinned)
+        return self._draw(chance)
+
     # What a strategy says
 
     @abstractmethod
-    def _parent(self, chance: random.Random) -> int:
-        """Whom to build on; asked only when somebody lives."""
+    def _draw(self, chance: random.Random) -> int:
+        """Whom to build on, where people haven't said so; asked only when somebody lives."""
 
     @abstractmethod
     def _rank(self) -> None:
@@ -157,6 +202,9 @@ class Breeding(ABC):
         drawn = ledger.subjects("founder")
         undrawn = [name for name in plan.founders if name not in drawn]
         if undrawn and len(drawn) < plan.first_founders:
+            # Who has named a model sees it at work from the start, founders or not.
+            if self._arms and chance.random() < OPENING and (begun := self._begin(chance)):
+                return begun
             return Arm("founder"), (0,), chance.choice(undrawn)
         if not self._living:
             return self._begin(chance)
@@ -185,7 +233,7 @@ class Breeding(ABC):
 
     def _begin(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
         """Models take long to answer: they begin with the baseline before it has a score."""
-        arms = {arm: share for arm, share in self._plan.arms.items() if arm.operator == "mutate"}
+        arms = {arm: share for arm, share in self._arms.items() if arm.operator in BEGINNERS}
         if not arms:
             return None
         [arm] = chance.choices(list(arms), list(arms.values()))
@@ -193,21 +241,22 @@ class Breeding(ABC):
 
     def _shares(self) -> Mapping[Arm, float]:
         """How often each arm is asked: as it was laid down, until models come into it."""
-        if not self._plan.arms:
+        if not self._arms:
             return {Arm(name): share for name, share in SHARES.items()}
         return self._bandit.shares()
 
     def _reconcile(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
         """A pair that git couldn't merge, the newest that wasn't given to a model yet."""
         for pair in reversed(self._openings.conflicts()):
-            if not self._ledger.tried("cross", pair):
+            if not self._ledger.tried("cross", pair) and not self._ledger.is_banned(*pair):
                 return pair, ""
         return None
 
     def _mend(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
         """The newest proposal that broke by what looks like a slip."""
         for proposal, parents in reversed(self._openings.failures()):
-            return parents, str(proposal)
+            if not self._ledger.is_banned(*parents):
+                return parents, str(proposal)
         return None
 
     def _tune(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:

@@ -14,7 +14,17 @@ import math
 import random
 from collections.abc import Sequence
 
-from evo.nouns import CurvePoint, Estimate, Proposal, Purpose, Standing, Status, Trial, Variant
+from evo.nouns import (
+    CurvePoint,
+    Estimate,
+    Proposal,
+    Purpose,
+    Standing,
+    Status,
+    Trial,
+    Variant,
+    Wish,
+)
 from evo.search.beliefs import Beliefs
 from evo.search.breeding import DRAWS, Breeding, Part, Plan
 from evo.search.estimates import normal
@@ -56,7 +66,7 @@ class Evolution(Breeding):
             return None
         return Estimate(self._beliefs.of.mean(variant), self._beliefs.of.std(variant), trials)
 
-    def tell(self, record: Proposal | Variant | Trial) -> Standing:
+    def tell(self, record: Proposal | Variant | Trial | Wish) -> Standing:
         self._wanted = None
         if isinstance(record, Variant):
             self._beliefs.add_variant(record)
@@ -101,7 +111,7 @@ class Evolution(Breeding):
 
     # Whom to build on
 
-    def _parent(self, chance: random.Random) -> int:
+    def _draw(self, chance: random.Random) -> int:
         of = self._beliefs.of
         drawn = [(chance.gauss(of.mean(one), of.std(one)), one) for one in self._living]
         return min(drawn)[1]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from evo.nouns import Direction, Estimate, Outcome, Proposal, Status, Trial, Variant
+from evo.nouns import Direction, Estimate, Favour, Outcome, Proposal, Status, Trial, Variant, Wish
 
 
 @dataclass(slots=True)
@@ -47,6 +47,7 @@ class Ledger:
         self._ancestors: dict[int, frozenset[int]] = {}
         self._attempts: set[tuple[str, tuple[int, ...], str]] = set()
         self._outstanding: dict[int, tuple[str, tuple[int, ...], str]] = {}
+        self._favours: dict[int, Favour] = {}
 
     def asked(self, brief: int, operator: str, parents: tuple[int, ...], subject: str) -> None:
         """Notes a brief that was handed out: it isn't to be asked for a second time meanwhile."""
@@ -80,6 +81,22 @@ class Ledger:
             entry.failures += 1
         return entry
 
+    def add_wish(self, wish: Wish) -> None:
+        """Notes what somebody wants of a variant; the last word counts."""
+        self._favours[wish.variant] = wish.favour
+
+    def is_banned(self, *variants: int) -> bool:
+        """Whether any of them is to be no parent any more."""
+        return any(self._favours.get(one) is Favour.BANNED for one in variants)
+
+    def pinned(self) -> list[int]:
+        """Variants with a score that people want among the parents, by id."""
+        return [
+            one
+            for one, favour in sorted(self._favours.items())
+            if favour is Favour.PINNED and one in self._entries and self._entries[one].losses
+        ]
+
     def __getitem__(self, variant: int) -> Entry:
         return self._entries[variant]
 
@@ -87,8 +104,12 @@ class Ledger:
         return variant in self._entries
 
     def scored(self) -> Iterator[Entry]:
-        """Variants with a score, in the order of their ids."""
-        return (entry for _, entry in sorted(self._entries.items()) if entry.losses)
+        """Variants with a score that nobody has banned, in the order of their ids."""
+        return (
+            entry
+            for number, entry in sorted(self._entries.items())
+            if entry.losses and not self.is_banned(number)
+        )
 
     def tried(self, operator: str, parents: Iterable[int], subject: str = "") -> bool:
         """Whether exactly this was proposed before or is being proposed."""
@@ -117,7 +138,7 @@ class Ledger:
         replicate.
         """
         squares, freedom = 0.0, 0
-        for entry in self.scored():
+        for _, entry in sorted(self._entries.items()):
             if len(entry.losses) > 1:
                 mean = entry.mean
                 squares += sum((loss - mean) ** 2 for loss in entry.losses)

@@ -17,7 +17,7 @@ SINGLE = frozenset({"tune", "mutate", "simplify", "agent"})
 class Greedy(Breeding):
     """Autoresearch's rule: build on the best, keep what scored better once, never look back."""
 
-    def _parent(self, chance: random.Random) -> int:
+    def _draw(self, chance: random.Random) -> int:
         return self._living[0]
 
     def _rank(self) -> None:
@@ -39,7 +39,7 @@ class GreedyReplicated(Breeding):
         sides = (challenger, self._champion)
         return {one: needed for one in sides if len(self._ledger[one].losses) < needed}
 
-    def _parent(self, chance: random.Random) -> int:
+    def _draw(self, chance: random.Random) -> int:
         return self._living[0]
 
     def _rank(self) -> None:
@@ -77,7 +77,7 @@ class BestOfMany(Greedy):
 class RandomChoice(Breeding):
     """Builds on anything that ever trained, without selection: what chance alone achieves."""
 
-    def _parent(self, chance: random.Random) -> int:
+    def _draw(self, chance: random.Random) -> int:
         return chance.choice([entry.variant.id for entry in self._ledger.scored()])
 
     def _rank(self) -> None:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from evo.nouns import Brief, CurvePoint, Estimate, Proposal, Standing, Trial, Variant
+from evo.nouns import Brief, CurvePoint, Estimate, Proposal, Standing, Trial, Variant, Wish
+from evo.search.bandit import Arm
 
 
 class Search(Protocol):
     """One ask/tell pair; results come back in any order and are matched by id.
 
-    A strategy is told every proposal that was finished, then its variant if it was accepted, and
-    every trial that was finished.
+    A strategy is told every proposal that was finished, then its variant if it was accepted,
+    every trial that was finished, and what people wish of a variant.
     """
 
     @property
     def champion(self) -> int | None:
         """The variant that is believed to be best; None before the baseline has a score."""
+        ...
+
+    def offer(self, arms: Mapping[Arm, float]) -> None:
+        """Says what language models can be asked for from now on: program.md may be edited.
+
+        Args:
+            arms: How often each is asked at first, in parts as in `evo.search.breeding.SHARES`.
+        """
         ...
 
     def ask(self, brief: int, chance: random.Random) -> Brief | None:
@@ -33,7 +42,7 @@ class Search(Protocol):
         """
         ...
 
-    def tell(self, record: Proposal | Variant | Trial) -> Standing:
+    def tell(self, record: Proposal | Variant | Trial | Wish) -> Standing:
         """Takes notice of what happened; for a trial, what it did to its variant's standing."""
         ...
 

@@ -21,16 +21,20 @@ HEAD_DIM = (32, 128)[CUDA]  # even, for the rotation works on pairs
 MLP_RATIO = (4.0, 4.0)[CUDA]  # hidden units of the MLP for each unit of width
 ROPE_BASE = (10000.0, 10000.0)[CUDA]  # longest wavelength of the rotary positions, in 2 pi tokens
 EMBED_STD = (1.0, 1.0)[CUDA]  # the stream is normalised at once, so this only tempers EMBED_LR
+PAIRS = (0, 8)[CUDA]  # hashed table of the last two tokens, times the vocabulary; 0 is none
+SMEAR = (0.0, 0.3)[CUDA]  # how much of the token before each position sees at first; 0 is off
+VALUE_EVERY = (0, 2)[CUDA]  # every so many blocks has a table of values of its own; 0 is none
+SOFTCAP = (0.0, 15.0)[CUDA]  # smooth bound on the logits; 0 is none
 MATRIX_STD = (0.8, 0.8)[CUDA]  # of the input projections, times 1 / sqrt(fan in)
 HEAD_STD = (0.001, 0.001)[CUDA]  # nearly uniform predictions at first: the loss starts at ln V
 
 # The optimizers: Muon for the matrices inside the blocks, Adam for everything else.
 BATCH_SIZE = (4, 64)[CUDA]  # sequences a step
-MATRIX_LR = (0.02, 0.03)[CUDA]  # Muon's; spectral norm of an update
+MATRIX_LR = (0.02, 0.02)[CUDA]  # Muon's; spectral norm of an update
 EMBED_LR = (0.2, 0.3)[CUDA]  # rows are rarely touched, and each must get somewhere
 HEAD_LR = (0.01, 0.005)[CUDA]  # unembedding
 SCALAR_LR = (0.02, 0.02)[CUDA]  # gains and biases, where a model has them
-WEIGHT_DECAY = (0.0, 0.1)[CUDA]  # Muon's, decoupled, times the learning rate
+WEIGHT_DECAY = (0.0, 0.2)[CUDA]  # Muon's, decoupled, times the learning rate; fades with it
 MOMENTUM = (0.95, 0.95)[CUDA]  # Muon's
 NS_STEPS = (5, 5)[CUDA]  # Newton-Schulz iterations; fewer are cheaper and less orthogonal
 BETA1 = (0.8, 0.8)[CUDA]  # Adam's momentum
@@ -40,7 +44,7 @@ GRAD_CLIP = (0.0, 0.0)[CUDA]  # norm of all gradients together; 0 is off
 # The schedule, in shares of the time budget.
 WARM_UP = (0.02, 0.0)[CUDA]  # from zero to the full learning rate
 WARM_DOWN = (0.5, 0.5)[CUDA]  # from the full rate to the final one, linearly
-FINAL_LR = (0.05, 0.05)[CUDA]  # share of the full rate that is left at the end
+FINAL_LR = (0.05, 0.01)[CUDA]  # share of the full rate that is left at the end
 REHEARSALS = (1, 3)[CUDA]  # steps before the clock starts: compilation and lazy initialisation
 
 
@@ -83,9 +87,12 @@ class Rotary(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal self-attention with rotary positions and normalised queries and keys."""
+    """Causal self-attention with rotary positions and normalised queries and keys.
 
-    def __init__(self, width, sequence_len):
+    Values that were looked up by token are added to its own, through a gate for each head.
+    """
+
+    def __init__(self, width, sequence_len, gated):
         super().__init__()
         std = MATRIX_STD * width**-0.5
         self.q = Linear(width, width, std)
@@ -94,12 +101,16 @@ class Attention(nn.Module):
         self.out = Linear(width, width, 0.0)  # zero: each block starts as the identity
         self.rotary = Rotary(sequence_len, HEAD_DIM)
         self.norm = Norm(HEAD_DIM)
+        self.gate = Linear(width, width // HEAD_DIM, 0.0) if gated else None
 
-    def forward(self, x):  # (B, T, C)
+    def forward(self, x, values):  # (B, T, C); (B, T, C) or None
         q, k, v = (
             project(x).unflatten(-1, (-1, HEAD_DIM))  # (B, T, H, D)
             for project in (self.q, self.k, self.v)
         )
+        if values is not None:
+            gate = 2 * self.gate(x).sigmoid()  # (B, T, H), 1 at first
+            v = v + gate[..., None] * values.view_as(v)
         q, k = self.norm(self.rotary(q)), self.norm(self.rotary(k))
         y = F.scaled_dot_product_attention(
             q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=True
@@ -123,13 +134,13 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """Attention, then the MLP, each beside the residual stream and normalised before."""
 
-    def __init__(self, width, sequence_len):
+    def __init__(self, width, sequence_len, gated):
         super().__init__()
-        self.norm1, self.attention = Norm(width), Attention(width, sequence_len)
+        self.norm1, self.attention = Norm(width), Attention(width, sequence_len, gated)
         self.norm2, self.mlp = Norm(width), MLP(width)
 
-    def forward(self, x):  # (B, T, C)
-        x = x + self.attention(self.norm1(x))
+    def forward(self, x, values):  # (B, T, C); (B, T, C) or None
+        x = x + self.attention(self.norm1(x), values)
         return x + self.mlp(self.norm2(x))
 
 
@@ -140,25 +151,39 @@ class GPT(nn.Module):
         super().__init__()
         self.embed = nn.Embedding(vocab_size, width)
         nn.init.normal_(self.embed.weight, std=EMBED_STD)
+        if PAIRS:
+            self.pairs = nn.Embedding(PAIRS * vocab_size, width)
+            nn.init.zeros_(self.pairs.weight)  # pairs that were never seen say nothing
         self.norm_in = Norm(width)
-        self.blocks = nn.ModuleList(Block(width, sequence_len) for _ in range(depth))
+        if SMEAR:
+            self.smear = nn.Parameter(torch.full((width,), SMEAR))
+        gated = [VALUE_EVERY > 0 and (depth - 1 - i) % VALUE_EVERY == 0 for i in range(depth)]
+        self.blocks = nn.ModuleList(Block(width, sequence_len, g) for g in gated)
+        self.values = nn.ModuleList(nn.Embedding(vocab_size, width) if g else None for g in gated)
+        for table in filter(None, self.values):
+            nn.init.normal_(table.weight, std=width**-0.5)
         self.norm_out = Norm(width)
         self.head = Linear(width, vocab_size, HEAD_STD)
 
     def stem(self, tokens):  # (B, T) -> (B, T, C)
         x = self.embed(tokens)
+        if PAIRS:
+            before = F.pad(tokens, (1, -1))  # the token before; 0 comes first
+            x = x + self.pairs((1009 * tokens + 9176 * before) % self.pairs.num_embeddings)
         x = x.bfloat16() if x.is_cuda else x  # and so is all that follows, up to the logits
-
-        return self.norm_in(x)
+        x = self.norm_in(x)
+        if SMEAR:
+            x = x + self.smear.to(x.dtype) * F.pad(x, (0, 0, 1, -1))  # zeros come first
+        return x
 
     def forward(self, tokens):  # (B, T) -> (B, T, V)
         x = self.stem(tokens)
 
-        for block in self.blocks:
-            x = block(x)
+        for block, table in zip(self.blocks, self.values, strict=True):
+            x = block(x, None if table is None else table(tokens).to(x.dtype))
 
-        logits = self.head(self.norm_out(x))
-        return logits.float()
+        logits = self.head(self.norm_out(x)).float()
+        return SOFTCAP * torch.tanh(logits / SOFTCAP) if SOFTCAP else logits
 
 
 def build_model(vocab_size, sequence_len, scale):
@@ -196,8 +221,11 @@ class Muon:
             velocity.lerp_(g, 1 - MOMENTUM)
             update = orthogonalize(g.lerp(velocity, MOMENTUM))
             lr = share * MATRIX_LR * max(1, g.size(1) / g.size(2)) ** 0.5  # a tall one has less
-            torch._foreach_mul_(group, 1 - lr * WEIGHT_DECAY)
-            torch._foreach_sub_(group, list((lr * update).to(g.dtype)))
+            update = (lr * update).to(g.dtype)
+            if WEIGHT_DECAY:  # only where the update shrinks a weight too (Chen et al. 2025)
+                weights = torch.stack(group)
+                update += lr * share * WEIGHT_DECAY * weights * (update * weights > 0)
+            torch._foreach_sub_(group, list(update))
 
 
 class Adam:

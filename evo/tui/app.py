@@ -11,12 +11,13 @@ from typing import ClassVar
 from textual import events, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import Screen
 from textual.worker import get_current_worker
 
 from evo.archive.reading import Reader
-from evo.engine import inbox
+from evo.engine import heartbeat, inbox
 from evo.engine.inbox import Verb
 from evo.errors import ArchiveError
 from evo.nouns import CurvePoint
@@ -25,6 +26,7 @@ from evo.tui.dialogs import Help, Leave, LeaveHow, Line
 from evo.tui.notices import Notifier
 from evo.tui.screens import RunScreen, TooSmall
 from evo.tui.steering import COMMANDS, Steering, ready
+from evo.tui.views.early import EarlyLook
 from evo.tui.views.place import Place, Pulse, Stamp, look
 from evo.tui.views.snapshot import Snapshot, load
 from evo.tui.views.state import State
@@ -40,7 +42,8 @@ class RunApp(App[LeaveHow]):
         place: Where its files are.
         state: What is kept between sessions.
         clock: Unix seconds.
-        editor: Words of the command that edits a file.
+        notifier: Tells people who don't look.
+        early: A first look that was begun before.
     """
 
     TITLE = "evo"
@@ -85,6 +88,7 @@ class RunApp(App[LeaveHow]):
         *,
         clock: Callable[[], float] = time.time,
         notifier: Notifier | None = None,
+        early: EarlyLook | None = None,
     ) -> None:
         super().__init__()
         self.place, self.state, self.clock = place, state, clock
@@ -95,6 +99,7 @@ class RunApp(App[LeaveHow]):
         self.asked: dict[str, str] = {}
         """What was asked from here, by the request's id, in words."""
         self.notifier = notifier or Notifier()
+        self._early = early
         self._curves: dict[int, tuple[CurvePoint, ...]] = {}
         self._wake = threading.Event()
         for one in (theme.DARK, theme.LIGHT):
@@ -124,9 +129,13 @@ class RunApp(App[LeaveHow]):
         if stamp is None:
             self.post_message(self.Published(None, ""))
             return
+        early, self._early = self._early, None
+        snapshot = early.take(stamp) if early else None
+        if snapshot is not None:
+            self.post_message(self.Published(snapshot, ""))  # curves can wait
         try:
             with Reader.open(self.place.archive) as reader:
-                snapshot = load(reader)
+                snapshot = snapshot or load(reader)
                 curves = _parent_curves(reader, self.pulse)
         except ArchiveError as error:
             self.post_message(self.Published(None, str(error)))
@@ -153,6 +162,8 @@ class RunApp(App[LeaveHow]):
         self.notifier.watch(self, message.pulse, self.snapshot)
         if isinstance(screen := self._run_screen(), RunScreen):
             screen.beat(message.pulse, self.snapshot, self.trouble)
+        if isinstance(self.screen, Leave):
+            self.screen.beat(message.pulse)
 
     def on_run_app_published(self, message: Published) -> None:
         self.trouble = message.error
@@ -166,6 +177,11 @@ class RunApp(App[LeaveHow]):
 
     def _run_screen(self) -> RunScreen | None:
         return next((one for one in self.screen_stack if isinstance(one, RunScreen)), None)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """While the app closes its parts go one by one: news for one that is gone is too late."""
+        if self.is_running or not isinstance(error, NoMatches):
+            super()._handle_exception(error)
 
     # Size
 
@@ -287,14 +303,19 @@ class RunApp(App[LeaveHow]):
         if self.pulse is not None and self.pulse.alive:
             if isinstance(self.screen, Leave):
                 return
-            chosen = await self.push_screen_wait(Leave(self.pulse.beat))
+            chosen = await self.push_screen_wait(Leave(self.pulse))
             if chosen is None:
                 return
-            how = chosen
+            how = chosen if self._is_alive() else LeaveHow.DETACH
             if how is not LeaveHow.DETACH:
                 self.ask(Verb.STOP, how=how.value)
         self._keep()
         self.exit(how)
+
+    def _is_alive(self) -> bool:
+        """Whether the engine is at work at this moment, and not as of the last look."""
+        folder = self.place.folder
+        return folder is not None and heartbeat.alive(heartbeat.read(folder))
 
     def _keep(self) -> None:
         screen = self._run_screen()

@@ -13,7 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from evo.engine.heartbeat import Heartbeat
+from evo.text import clean_text
+from evo.tui.views.place import Pulse
 
 BOX = """
     { align: center middle; background: $background 60%; }
@@ -70,25 +71,46 @@ class Leave(ModalScreen[LeaveHow | None]):
     ]
     HOW = (LeaveHow.DETACH, LeaveHow.FINISH, LeaveHow.NOW)
 
-    def __init__(self, beat: Heartbeat | None) -> None:
+    def __init__(self, pulse: Pulse) -> None:
         super().__init__()
-        self._trials = len(beat.running) if beat else 0
+        self._pulse = pulse
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box"):
-            yield Static("The engine works on. Leave it so?")
-            yield OptionList(
-                Option("d  Detach: it goes on; `evo tui` looks in again"),
-                Option(f"f  Finish: the {self._trials} running trials end, then it stops"),
-                Option("n  Stop now: running trials are queued again for next time"),
-            )
+            yield Static(self._question(), markup=False)
+            yield OptionList(*self._options())
+
+    def beat(self, pulse: Pulse) -> None:
+        """A second has passed: the engine may have ended while somebody was thinking."""
+        before, self._pulse = self._pulse, pulse
+        if before.alive != pulse.alive and self.is_mounted:
+            self.query_one(Static).update(self._question())
+            options = self.query_one(OptionList)
+            options.clear_options().add_options(self._options())
+            options.highlighted = 0
+
+    def _question(self) -> str:
+        if self._pulse.alive:
+            return "The engine works on. Leave it so?"
+        said = self._pulse.beat.message if self._pulse.beat else ""
+        return f"The engine has ended meanwhile{': ' if said else ''}{clean_text(said)}."
+
+    def _options(self) -> list[Option]:
+        if not self._pulse.alive:
+            return [Option("d  Leave: there is nothing to stop any more")]
+        trials = len(self._pulse.beat.running) if self._pulse.beat else 0
+        return [
+            Option("d  Detach: it goes on; `evo tui` looks in again"),
+            Option(f"f  Finish: the {trials} running trials end, then it stops"),
+            Option("n  Stop now: running trials are queued again for next time"),
+        ]
 
     def action_step(self, by: int) -> None:
         options = self.query_one(OptionList)
         options.action_cursor_down() if by > 0 else options.action_cursor_up()
 
     def action_choose(self, at: int) -> None:
-        self.dismiss(self.HOW[at])
+        self.dismiss(self.HOW[at] if self._pulse.alive else LeaveHow.DETACH)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self.HOW[event.option_index])

@@ -177,7 +177,10 @@ class RunScreen(Screen[None]):
             return Content.styled(text, "$text-muted")
         style = "$success" if pulse.beat.phase == "searching" else "$warning"
         clock = "" if narrow else f" {words.duration(pulse.beat.seconds)}"
-        return Content.styled(f"● {pulse.beat.phase}{clock}", style)
+        phase = Content.styled(f"● {pulse.beat.phase}{clock}", style)
+        if not pulse.pending:
+            return phase
+        return Content.assemble(Content.styled(f"⧗{len(pulse.pending)} ", "bold $warning"), phase)
 
     def on_resize(self) -> None:
         if self.is_mounted:

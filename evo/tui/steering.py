@@ -15,8 +15,9 @@ from textual.widgets.option_list import Option
 
 from evo.engine.heartbeat import Phase
 from evo.engine.inbox import Verb
+from evo.nouns import Favour
 from evo.tui.views.place import Pulse
-from evo.tui.views.snapshot import Snapshot
+from evo.tui.views.snapshot import Row, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ COMMANDS = (
     Command(Verb.ENQUEUE, "Enqueue a file", "Have a patch or a file of yours tried next"),
     Command(Verb.RETRY, "Retry a variant", "Run the selected variant again, next"),
     Command(Verb.REPLICATE, "Replicate a variant", "Measure it once more, with a fresh seed"),
+    Command(Verb.PIN, "Pin a variant", "Keep the selected variant among the parents"),
+    Command(Verb.BAN, "Ban a variant", "Never build on the selected variant again"),
     Command(Verb.KILL, "Kill a trial", "Give it up, and don't hold it against its variant"),
     Command(Verb.PRUNE, "Prune a trial", "Give it up as hopeless"),
     Command(Verb.BUDGET, "Change the budget", "When the session ends"),
@@ -85,6 +88,7 @@ def choices(pulse: Pulse | None, snapshot: Snapshot | None, variant: int | None)
         found += [
             Choice(Verb.REPLICATE, f"Replicate {name}", given),
             Choice(Verb.RETRY, f"Retry {name}", given),
+            *(favour_choice(verb, row, name, given) for verb in (Verb.PIN, Verb.BAN)),
         ]
     if beat is not None:
         for trial in beat.running:
@@ -108,11 +112,31 @@ def choices(pulse: Pulse | None, snapshot: Snapshot | None, variant: int | None)
                 {},
                 (("hours", "How many hours from now, or none"),),
             ),
+            Choice(
+                Verb.BUDGET,
+                "Budget: stop when models cost USD more",
+                {},
+                (("cost", "How many dollars from now, or none"),),
+            ),
             Choice(Verb.SLOTS, slots, {}, (("count", "Trials at a time"),)),
             Choice(Verb.STOP, "Stop: let the running trials finish", {"how": "finish"}),
             Choice(Verb.STOP, "Stop now", {"how": "now"}),
         ]
     return found
+
+
+def favour_choice(verb: Verb, row: Row | None, name: str, given: dict[str, str]) -> Choice:
+    """To pin or ban a variant, or to take that back where it is so already."""
+    favour, what = FAVOURS[verb]
+    if row is not None and row.favour == favour:
+        return Choice(verb, f"{what[1]} {name}", given | {"off": "yes"})
+    return Choice(verb, f"{what[0]} {name}", given)
+
+
+FAVOURS = {
+    Verb.PIN: (Favour.PINNED, ("Pin", "Unpin")),
+    Verb.BAN: (Favour.BANNED, ("Ban", "Lift the ban on")),
+}
 
 
 class Steering(ModalScreen[Choice | None]):

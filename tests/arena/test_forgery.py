@@ -5,6 +5,7 @@ what it is. The honest twin of each has the same weights and passes.
 """
 
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,9 @@ def weights_of(source: str, corpus: Corpus) -> bytearray:
     return bytearray(b"".join(bytes(part) for part in parts))
 
 
-def examine(corpus: Corpus, source: str, rules: Rules = RULES, passes: int = 1) -> Verdict:
+def examine(
+    corpus: Corpus, source: str, rules: Rules = RULES, passes: int = 1, trained: str = BIGRAM
+) -> Verdict:
     job = Job(
         role=Role.TRAIN,
         source=source,
@@ -69,14 +72,16 @@ def examine(corpus: Corpus, source: str, rules: Rules = RULES, passes: int = 1) 
     sandbox, limits = OpenSandbox(), Limits(memory_mb=rules.memory_mb)
     with Cells(lambda: sandbox.start(COMMAND, limits=limits, threads=1)) as cells:
         return Examiner(corpus, rules).examine(
-            cells, job, weights_of(BIGRAM, corpus), Split.SEARCH, passes, Nobody()
+            cells, job, weights_of(trained, corpus), Split.SEARCH, passes, Nobody()
         )
 
 
-def outcome(corpus: Corpus, source: str, rules: Rules = RULES) -> tuple[Status, str]:
+def outcome(
+    corpus: Corpus, source: str, rules: Rules = RULES, trained: str = BIGRAM
+) -> tuple[Status, str]:
     """What the referee would call it, and why."""
     try:
-        verdict = examine(corpus, source, rules)
+        verdict = examine(corpus, source, rules, trained=trained)
     except EndedError as ended:
         return ended.status, ended.cause
     return (Status.SCORED if verdict.honest else Status.DISHONEST), verdict.reason
@@ -281,6 +286,37 @@ def test_a_model_that_never_answers_is_timed_out(corpus: Corpus) -> None:
     slow = with_forward("while True:\n    pass")
     status, cause = outcome(corpus, slow, replace(RULES, scoring_seconds=4.0))
     assert (status, cause) == (Status.TIMED_OUT, "scoring took more than 4 s")
+
+
+def test_a_model_that_never_takes_its_weights_is_timed_out(corpus: Corpus) -> None:
+    """They are more than the pipe holds, and whoever writes them mustn't wait for ever."""
+    wide = BIGRAM.replace("WIDTH = (16,", "WIDTH = (1024,")
+    deaf = "import sys, time\nif 'evo.arena.scorer' in sys.modules:\n    time.sleep(600)\n"
+    status, cause = outcome(corpus, wide + deaf, replace(RULES, scoring_seconds=4.0), wide)
+    assert (status, cause) == (Status.TIMED_OUT, "scoring took more than 4 s")
+
+
+def test_a_model_that_trains_on_while_it_is_scored_is_refused(corpus: Corpus) -> None:
+    """Its weights hold the text of the stream; that time would be on no clock."""
+    learning = with_forward(
+        "import time\n"
+        "began = time.process_time()\n"
+        "while not hasattr(self, 'ready') and time.process_time() - began < 6:\n    pass\n"
+        "self.ready = True\n"
+        "return self.head(self.embedding(tokens))"
+    )
+    status, cause = outcome(corpus, learning)
+    assert status is Status.TIMED_OUT
+    assert "its first answer took" in cause
+
+
+def test_a_compiled_model_is_scored_without_compiling_it(corpus: Corpus) -> None:
+    compiled = BIGRAM.replace(
+        "return Bigram(vocab_size, scale)", "return torch.compile(Bigram(vocab_size, scale))"
+    )
+    began = time.monotonic()
+    assert examine(corpus, compiled).honest
+    assert time.monotonic() - began < 30
 
 
 @pytest.fixture

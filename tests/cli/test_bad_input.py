@@ -97,7 +97,7 @@ def test_a_program_that_is_none(project: Path, text: bytes | None, words: str) -
     [
         (("--budget", "0"), "task.budget_seconds"),
         (("--trials", "0"), "tool.evo.trials"),
-        (("--strategy", "magic"), "it can be population, greedy, random"),
+        (("--strategy", "magic"), "it can be population, greedy"),
         (("--run", "../elsewhere"), "tool.evo.run"),
     ],
 )

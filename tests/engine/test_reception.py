@@ -114,6 +114,33 @@ def test_a_variant_is_measured_again_and_once_more_when_people_ask(tmp_path: Pat
     ]  # fmt: skip
 
 
+def test_what_people_pin_and_ban_is_kept_and_holds_in_the_next_session(tmp_path: Path) -> None:
+    project = make_project(tmp_path, seconds=0.05)
+    with running(project, trials=14):
+        wait_until(lambda: finished_trials(project) >= 4, "four trials are over")
+        ask(project, Verb.BAN, variant="1")
+        ask(project, Verb.PIN, variant="2")
+        ask(project, Verb.BAN, variant="0")
+        ask(project, Verb.PIN, variant="999")
+        [(banned_at,)] = rows(project, "SELECT seq FROM wishes WHERE favour = 'banned'")
+    with running(project, trials=6):
+        pass
+    told = rows(project, "SELECT verb, outcome FROM requests ORDER BY asked_at")
+    assert [outcome for _, outcome in told] == [
+        "banned", "pinned", "the baseline can't be banned: it is what all others are compared with",
+        "there is no variant 999",
+    ]  # fmt: skip
+    assert rows(project, "SELECT variant, favour, who <> '' FROM wishes ORDER BY seq") == [
+        (1, "banned", True), (2, "pinned", True),
+    ]  # fmt: skip
+    built = rows(
+        project,
+        f"SELECT parents FROM proposals WHERE seq > {banned_at} ORDER BY seq OFFSET 4",
+    )
+    assert built
+    assert not any(1 in parents for (parents,) in built)
+
+
 def test_limits_are_changed_while_it_runs(tmp_path: Path) -> None:
     project = make_project(tmp_path, slots=2, seconds=0.1)
     with running(project):
@@ -122,8 +149,14 @@ def test_limits_are_changed_while_it_runs(tmp_path: Path) -> None:
         ask(project, Verb.SLOTS, count="3")
         ask(project, Verb.BUDGET, trials="4", hours="1")
         ask(project, Verb.BUDGET, hours="none")
+        ask(project, Verb.BUDGET, cost="5", trials="90")
+        ask(project, Verb.BUDGET, cost="-5")
     told = [row[0] for row in rows(project, "SELECT outcome FROM requests ORDER BY asked_at")]
-    assert told == ["changed", "this engine has 2 slots: name 1 to 2", "changed", "changed"]
+    assert told == [
+        "changed", "this engine has 2 slots: name 1 to 2", "changed", "changed",
+        "makes no sense: no model is asked in this run, and nothing costs anything",
+        "makes no sense: a limit must be more than 0",
+    ]  # fmt: skip
     beat = heartbeat.read(project / "population" / "main")
     assert beat is not None
     assert (beat.message, beat.slots) == ("all trials are done", 1)

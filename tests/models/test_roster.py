@@ -194,6 +194,18 @@ def test_calls_in_flight_count_against_the_limit() -> None:
     assert purse.reserve("one", 0.6) == 0.1, "it is known by now what a call costs"
 
 
+def test_more_is_allowed_on_top_of_what_was_spent() -> None:
+    purse = Purse(1.0)
+    purse.settle("one", purse.reserve("one", 0.9), 1.0)
+    assert purse.is_spent
+    purse.allow(0.5)
+    assert (purse.is_spent, purse.limit_usd) == (False, 1.5)
+    with pytest.raises(SpentError, match=r"than the \$1.5 that"):
+        purse.reserve("one", 1.0)
+    purse.allow(None)
+    assert purse.reserve("one", 1.0) == 1.0
+
+
 def test_a_dearer_call_than_all_before_is_what_the_next_one_may_cost() -> None:
     purse = Purse(10.0)
     purse.settle("one", purse.reserve("one", 0.1), 3.0)

@@ -11,7 +11,7 @@ from evo.sandbox.seccomp import ALLOW, ARCHITECTURES, ENOSYS, EPERM, ERRNO, KILL
 TABLES = (
     seccomp.REFUSED, seccomp.MISSING, seccomp.PRETENDED, seccomp.SHARED_REFUSED,
     seccomp.SHARED_PRETENDED, seccomp.SHARED_MISSING, seccomp.SIGNALS, seccomp.NETWORK,
-    seccomp.ASKED,
+    seccomp.NAMED, seccomp.ASKED,
 )  # fmt: skip
 HEADERS = (
     (0, Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")),
@@ -44,9 +44,15 @@ def decide(program: bytes, architecture: int, number: int, *arguments: int) -> i
 
 
 def answer(
-    machine: str, name: str, *arguments: int, shared: bool = False, unix: bool = False, pid: int = 0
+    machine: str,
+    name: str,
+    *arguments: int,
+    shared: bool = False,
+    unix: bool = False,
+    pid: int = 0,
+    network: bool = False,
 ) -> int:
-    program = seccomp.program(machine, shared=shared, unix=unix, own_pid=pid)
+    program = seccomp.program(machine, shared=shared, unix=unix, own_pid=pid, network=network)
     column, architecture = ARCHITECTURES[machine]
     number = next(table[name][column] for table in TABLES if name in table)
     assert number is not None
@@ -92,12 +98,19 @@ def test_arguments_decide_where_they_must(machine: str) -> None:
     assert answer(machine, "prlimit64", 77) == REFUSED
     assert answer(machine, "ioctl", 0, 0x5413) == ALLOW
     assert answer(machine, "ioctl", 0, 0x5412) == REFUSED
+    assert answer(machine, "rt_sigaction", 17, 0) == ALLOW
+    assert answer(machine, "rt_sigaction", 10, 1 << 32) == ALLOW
+    for action in (1, 1 << 32):
+        assert answer(machine, "rt_sigaction", 17, action) == PRETENDED
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_a_shared_view_costs_more_calls(machine: str) -> None:
-    for name in ("connect", "bind", "sendmsg", "truncate", "inotify_add_watch"):
+    for name in ("connect", "accept4", "sendmsg", "truncate", "inotify_add_watch"):
         assert answer(machine, name, shared=True, unix=True) == REFUSED
+    for name in ("bind", "listen"):
+        assert answer(machine, name, shared=True) == REFUSED
+        assert answer(machine, name, shared=True, unix=True) == PRETENDED
     for name in ("fchmodat", "setsid", "setpgid", "utimensat", "fsetxattr"):
         assert answer(machine, name, shared=True) == PRETENDED
     assert answer(machine, "socketpair", 1, 1 | 0o2000000, shared=True) == ALLOW
@@ -109,6 +122,33 @@ def test_a_shared_view_costs_more_calls(machine: str) -> None:
     assert answer(machine, "sendto", 3, 0, 1, 0, 0, shared=True) == ALLOW
     for address in (1, 1 << 32):
         assert answer(machine, "sendto", 3, 0, 1, 0, address, shared=True) == REFUSED
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("shared", [False, True])
+def test_with_a_network_there_are_the_internets_sockets_and_no_others(
+    machine: str, shared: bool
+) -> None:
+    def said(name: str, *arguments: int) -> int:
+        return answer(machine, name, *arguments, shared=shared, network=True)
+
+    for family in (2, 10):
+        assert said("socket", family, 1, 0) == ALLOW
+    assert said("socket", 16, 3, 0) == ALLOW, "it asks for its own addresses"
+    for family, protocol in ((16, 15), (16, 9), (1, 0), (17, 0), (40, 0), (38, 0)):
+        assert said("socket", family, 1, protocol) == REFUSED
+    assert said("socketpair", 1, 1) == ALLOW
+    assert said("socketpair", 1, 2) == REFUSED
+    for name in ("connect", "bind", "listen", "accept4", "sendmsg"):
+        assert said(name) == ALLOW
+    assert said("sendto", 3, 0, 1, 0, 1) == ALLOW
+    assert said("ptrace") == REFUSED
+    assert (said("prctl", 1, 9), said("prctl", 1, 0), said("prctl", 15)) == (
+        0x50000,
+        0x50000,
+        ALLOW,
+    )
+    assert said("openat", 3, 0, 0o1000) == (REFUSED if shared else ALLOW)
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from evo.arena.profile import visible_gpus
 from evo.errors import ArenaError, SettingsError
-from evo.sandbox import canaries, canary, landlock, reach
+from evo.sandbox import canaries, canary, harness, landlock, reach
 from evo.sandbox.plan import Limits, Tier
 from evo.sandbox.sandbox import TierSandbox
 from evo.sandbox.walls import TRIED, choose, survey
@@ -168,13 +169,36 @@ def test_without_walls_the_canaries_get_out() -> None:
     assert "a file was written outside" in found
 
 
+ENDED = canaries._Seen(full=False, heavy=False, killed=True)
+
+
 def test_a_canary_that_didnt_run_counts_as_a_hole() -> None:
     with canaries.bait() as laid:
-        found = canaries._judge([], laid, too_much=True)
+        found = canaries._judge([], laid, ENDED)
     assert found == [f"{name} didn't run" for name in canary.attempts()]
     with canaries.bait() as laid:
         half = [f"{name} ran" for name in canary.attempts()]
-        assert len(canaries._judge(half, laid, too_much=True)) == len(canary.attempts())
+        assert len(canaries._judge(half, laid, ENDED)) == len(canary.attempts()) - 1
+
+
+def test_who_takes_too_much_memory_is_refused_it_or_ended_for_it() -> None:
+    others = [
+        line for name in canary.attempts()[:-1] for line in (f"{name} ran", f"{name} refused x")
+    ]
+    others = [
+        line.replace("refused", "succeeded") if line.split()[0] in canary.NEEDED else line
+        for line in others
+    ]
+    alone = replace(ENDED, killed=False)
+    with canaries.bait() as laid:
+        for last, seen, good in (
+            (["take_memory ran", "take_memory refused MemoryError"], alone, True),
+            (["take_memory ran", "take_memory succeeded"], alone, False),
+            (["take_memory ran", "take_memory succeeded"], replace(alone, heavy=True), True),
+            (["take_memory ran"], alone, False),
+            (["take_memory ran"], ENDED, True),
+        ):
+            assert (canaries._judge(others + last, laid, seen) == []) is good, (last, seen)
 
 
 @pytest.mark.skipif(bool(visible_gpus()), reason="there is a GPU here")
@@ -222,6 +246,22 @@ def test_what_the_settings_make_readable_can_be_read_and_not_written(
     assert cell.wait(30) == 0
     cell.end()
     assert cell.log.tail().split() == ["known", "kept"]
+
+
+@pytest.mark.parametrize("place", ["lib/python3/site-packages", "src/app/.venv/lib"])
+def test_a_cell_of_an_evo_among_the_systems_programs_cant_read_its_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """As in an image of a container, where Python is below /usr/local and projects in /usr/src."""
+    usr, site = tmp_path / "usr", tmp_path / "usr" / place
+    (site / "torch").mkdir(parents=True)
+    (site / "evo" / "corpus").mkdir(parents=True)
+    monkeypatch.setattr(reach, "_USR", (str(usr),))
+    monkeypatch.setattr(harness, "SOURCE", site)
+    found = [Path(path) for path in reach._usr()]
+    assert (site / "torch" in found) is place.startswith("lib")
+    for path in found:
+        assert not (site / "evo").is_relative_to(path)
 
 
 def test_a_python_that_only_root_can_reach_is_known_as_such(tmp_path: Path) -> None:

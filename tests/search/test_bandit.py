@@ -101,6 +101,20 @@ def test_a_record_fades() -> None:
     assert after[POOR] > after[GOOD]
 
 
+def test_an_arm_that_is_taken_away_and_comes_back_is_remembered() -> None:
+    history = History({GOOD: 1.0, POOR: 1.0})
+    for _ in range(20):
+        history.tell(GOOD, 9.0)
+        history.tell(POOR, 11.0)
+    before = history.bandit.shares()
+    history.bandit.offer({POOR: 1.0, DEAR: 1.0})
+    shares = history.bandit.shares()
+    assert set(shares) == {POOR, DEAR}
+    assert shares[DEAR] > shares[POOR], "what is new is taken for average"
+    history.bandit.offer({GOOD: 1.0, POOR: 1.0})
+    assert history.bandit.shares() == before
+
+
 def test_a_gain_counts_over_the_better_parent_and_once_for_a_variant() -> None:
     history = History({GOOD: 1.0, POOR: 1.0})
     history.tell(POOR, 5.0)

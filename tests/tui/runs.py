@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -50,17 +51,21 @@ FAMILY = {
 """Children of the baseline, whose score is 2.00; 7 leads, and 6 crashed."""
 
 
-def make_run(project: Path, *, program: str = "# What may change\n\nThe *model*.\n") -> Place:
+PROGRAM = "# What may change\n\nThe *model*.\n"
+SHA = hashlib.sha256(PROGRAM.encode()).hexdigest()
+
+
+def make_run(project: Path, *, program: str = PROGRAM) -> Place:
     """The family as a run that is over, with a program and a log of events."""
     place = empty_run(project)
     archive = Archive.open(project / "population" / "main" / "run.duckdb")
     archive.begin_run(replace(RUN, settings={"slots": 2}))
-    archive.record_program(Program(program, "ab" * 32), NOW)
+    archive.record_program(Program(program, SHA), NOW)
     _tell(archive, 0, (), "baseline", "Baseline", 2.0)
     for number, (parents, operator, title, score) in FAMILY.items():
         _tell(archive, number, parents, operator, title, score)
     refused = proposal(8, Outcome.DUPLICATE, twin=1, title="LR 0.02 -> 0.03", cause="it equals 3")
-    archive.record_proposal(replace(refused, program_sha="ab" * 32), None, NOW)
+    archive.record_proposal(replace(refused, program_sha=SHA), None, NOW)
     for number, of, score in ((8, 7, 1.862), (9, 0, 2.004)):
         _measure(archive, number, of, score, Purpose.REPLICATE)
     archive.record_champion(7, Estimate(1.861, 0.002, 2), NOW + timedelta(minutes=9))
@@ -117,7 +122,7 @@ def _tell(
     score: float | None,
 ) -> None:
     asked = proposal(number, parents=parents, operator=operator, title=title)
-    asked = replace(asked, program_sha="ab" * 32)
+    asked = replace(asked, program_sha=SHA)
     made = variant(number, parents, operator=operator, title=title, diff=DIFF if parents else "",
                    rationale="A rate that is a little higher.",
                    subject="1" if operator == "ablate" else "",

@@ -15,7 +15,7 @@ from evo.archive.publication import publish
 from evo.engine import curves, inbox
 from evo.engine.heartbeat import Phase
 from evo.engine.inbox import Request, Verb
-from evo.nouns import CurvePoint
+from evo.nouns import CurvePoint, Favour, Wish
 from evo.tui.dialogs import LeaveHow
 from evo.tui.views.place import Place
 from evo.tui.views.state import State
@@ -361,6 +361,26 @@ def test_the_menu_offers_what_can_be_done_to_the_variant_and_the_running_trial(
     assert asked(alive) == [("replicate", {"variant": "7"})]
 
 
+def test_a_variant_is_pinned_by_a_key_and_unpinned_by_the_same_once_the_engine_has_done_it(
+    alive: Place,
+) -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("2", "plus")
+        await driver.see("⧗1")
+        assert alive.folder is not None
+        [path] = (alive.folder / "inbox").glob("*.json")
+        path.unlink()
+        archive = Archive.open(alive.folder / "run.duckdb")
+        archive.record_wish(Wish(7, Favour.PINNED), "ada", BEGUN)
+        publish(archive, alive.archive)
+        archive.close()
+        await driver.see("pinned by people")
+        await driver.press("plus", "minus")
+
+    drive(alive, script)
+    assert asked(alive) == [("pin", {"variant": "7", "off": "yes"}), ("ban", {"variant": "7"})]
+
+
 def test_a_hint_is_written_in_a_line(alive: Place) -> None:
     async def script(driver: Driver) -> None:
         await driver.press("H")
@@ -412,6 +432,37 @@ def test_leaving_an_engine_at_work_asks_what_is_to_become_of_it(
     app = drive(alive, script)
     assert app.return_value is how
     assert asked(alive) == request_made
+
+
+def test_an_engine_that_ends_while_one_is_asked_how_to_leave_is_told_and_not_stopped_again(
+    alive: Place,
+) -> None:
+    async def script(driver: Driver) -> None:
+        await driver.pilot.press("q")
+        await driver.see("The engine works on. Leave it so?")
+        beat(alive, Phase.STOPPED, message="all trials are done")
+        await driver.see("The engine has ended meanwhile: all trials are done.")
+        assert "Stop now" not in driver.text()
+        await driver.pilot.press("n")
+        await driver.until(lambda: not driver.app.is_running or driver.app._exit, "it is left")
+
+    app = drive(alive, script)
+    assert app.return_value is LeaveHow.DETACH
+    assert asked(alive) == []
+
+
+def test_an_engine_that_ended_since_the_last_look_is_not_asked_to_stop(alive: Place) -> None:
+    async def script(driver: Driver) -> None:
+        await driver.pilot.press("q")
+        await driver.see("The engine works on. Leave it so?")
+        driver.app.workers.cancel_group(driver.app, "watch")
+        beat(alive, Phase.FAILED, message="the disk is full")
+        await driver.pilot.press("f")
+        await driver.until(lambda: not driver.app.is_running or driver.app._exit, "it is left")
+
+    app = drive(alive, script)
+    assert app.return_value is LeaveHow.DETACH
+    assert asked(alive) == []
 
 
 def test_what_a_person_left_is_found_again(over: Place, tmp_path: Path) -> None:

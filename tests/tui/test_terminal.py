@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +34,11 @@ def project(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_a_search_outlives_its_screen_and_is_steered_from_the_next_one(project: Path) -> None:
+def test_a_search_outlives_its_screen_and_is_steered_from_the_next_one(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = "import sys; open(sys.argv[1], 'a').write('\\n## Role: thrifty\\n\\nHalve the rates.')"
+    monkeypatch.setenv("VISUAL", f'{sys.executable} -c "{editor}"')
     with Terminal(project, "run") as first:
         first.see("1 Overview")
         first.see("searching")
@@ -49,6 +55,11 @@ def test_a_search_outlives_its_screen_and_is_steered_from_the_next_one(project: 
         second.see("Paused: no new trial is started")
         second.press("P")
         second.see("● searching")
+        second.press("6")
+        second.see("Lower is better.")
+        second.press("e")
+        second.see("Halve the rates.")
+        second.see("2 versions so far")  # a proposal was asked for under the new one
         second.press("s")
         second.see("Stop: let the running trials finish")
         second.press("\x1b")
@@ -65,6 +76,9 @@ def test_a_search_outlives_its_screen_and_is_steered_from_the_next_one(project: 
         third.press("n")
         assert third.end() == 0
     wait_until(lambda: now(project).phase is Phase.STOPPED, "it has stopped")
+    text = (project / "program.md").read_bytes()
+    asked_under = "SELECT program_sha FROM proposals ORDER BY seq DESC LIMIT 1"
+    assert rows(project, asked_under) == [(hashlib.sha256(text).hexdigest(),)]
     asked = rows(project, "SELECT verb, outcome FROM requests ORDER BY asked_at")
     assert asked == [("pause", "paused"), ("resume", "resumed"), ("stop", "stopping")]
 

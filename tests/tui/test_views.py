@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from evo.archive.reading import Reader
 from evo.engine import curves, heartbeat, inbox
@@ -18,6 +21,7 @@ from evo.tui.views.filtering import FilterError, parse
 from evo.tui.views.lineage import Family, pieces
 from evo.tui.views.overview import Severity
 from evo.tui.views.place import Place, look
+from evo.tui.views.program import standing
 from evo.tui.views.snapshot import Snapshot
 from tests.tui.runs import beat, empty_run, make_large, make_run, running_trial, snapshot_of
 
@@ -33,6 +37,19 @@ def snapshot(place: Place) -> Snapshot:
 
 
 # The snapshot
+
+
+def test_a_program_is_in_force_edited_or_unreadable(tmp_path: Path) -> None:
+    path = tmp_path / "program.md"
+    path.write_text("Lower.\n\n## Role: thrifty\n\nHalve it.\n")
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    words = "".join(text for text, _ in standing(path, {sha}))
+    assert words.split() == ["roles:", "thrifty"]
+    assert standing(path, set())[0][0].startswith("edited: it takes effect at the next proposal")
+    path.write_text("## Role: \x1b[2J\n")
+    [(said, style)] = standing(path, {sha})
+    assert "the version before stays in force" in said
+    assert (style, "\x1b" in said) == ("bad", False)
 
 
 def test_a_snapshot_knows_the_champion_its_way_and_its_gain(snapshot: Snapshot) -> None:
@@ -243,6 +260,25 @@ def test_a_diff_of_five_thousand_lines_is_as_many_lines(place: Place, snapshot: 
     long = replace(detail, diff=tuple(f"+x = {n}" for n in range(5_000)))
     page = variant.page(long, snapshot, (), 60)
     assert page.sections["log"] - page.sections["diff"] == 5_002
+
+
+def test_wide_characters_push_no_number_out_of_the_tree(snapshot: Snapshot) -> None:
+    titles = ("深層学習の層を増やす" * 9, "深" * 3, "層x" * 30)
+    rows = [replace(row, title=titles[row.id % 3]) for row in snapshot.rows]
+    family = Family(replace(snapshot, rows=tuple(rows)))
+    for width in (40, 41, 80, 250):
+        for line in family.lines():
+            drawn = "".join(text for text, _ in pieces(line, family, width, 0.01))
+            assert cell_len(drawn) == width
+    assert all(cell_len(line) <= 40 for line in variant.wrap(titles[0], 40))
+
+
+def test_the_gain_of_a_day_is_over_who_led_then(snapshot: Snapshot) -> None:
+    baseline, champion = (one.at.replace(tzinfo=UTC).timestamp() for one in snapshot.promotions)
+    assert overview.gain_since(snapshot, 60.0, champion + 1) == pytest.approx(0.141)
+    assert overview.gain_since(snapshot, 60.0, champion + 600) == 0.0
+    assert overview.gain_since(snapshot, 60.0, baseline) is None
+    assert overview.gain_since(snapshot, 60.0, 0.0) is None, "a clock that is years behind"
 
 
 # The waterfall

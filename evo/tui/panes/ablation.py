@@ -14,10 +14,12 @@ from textual.worker import get_current_worker
 
 from evo.archive.reading import Reader
 from evo.errors import ArchiveError
+from evo.tui.colouring import diff_line
 from evo.tui.panes.pane import Pane
-from evo.tui.rows import Rows
+from evo.tui.rows import Rows, TextRows
 from evo.tui.views import ablation as view
 from evo.tui.views.ablation import Fall
+from evo.tui.views.plotting import Piece
 from evo.tui.views.snapshot import Snapshot
 
 
@@ -36,7 +38,7 @@ class Waterfall(Rows):
         return len(self.falls)
 
     def header(self, line: int) -> Text:
-        return self.palette.text([(view.HEADER, "header")])
+        return self.palette.text([(view.header(self.room), "header")])
 
     def row(self, at: int) -> Text:
         return self.palette.text(view.pieces(self.falls[at], self.falls, self.room))
@@ -48,10 +50,15 @@ class AblationPane(Pane):
     SCOPED_CSS = False
     DEFAULT_CSS = """
     AblationPane { padding: 0 1; }
+    #waterfall { max-height: 50%; }
+    #change { height: 1fr; border-top: solid $panel; }
     #ablation-note { height: auto; color: $text-muted; padding: 0 0 1 0; }
     .-short #ablation-note { padding: 0; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "In the lineage")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "In the lineage"),
+        Binding("tab", "other", "Read the change"),
+    ]
 
     class Read(Message):
         """The waterfall was read."""
@@ -63,6 +70,7 @@ class AblationPane(Pane):
     def compose(self) -> ComposeResult:
         yield Static(id="ablation-note")
         yield Waterfall(id="waterfall")
+        yield TextRows(id="change")
 
     def show(self, snapshot: Snapshot) -> None:
         self._fetch(snapshot)
@@ -92,8 +100,37 @@ class AblationPane(Pane):
         if message.error:
             note.update(self.palette.text([(message.error, "bad")]))
             return
-        self.query_one(Waterfall).show(message.falls)
+        rows = self.query_one(Waterfall)
+        first = not rows.falls
+        rows.styles.height = len(message.falls) + rows.header_lines
+        rows.show(message.falls)
+        if first and (best := view.most_helpful(message.falls)) is not None:
+            rows.cursor = message.falls.index(best)
+        self._show_change()
         note.update(self.palette.text([(NOTE if message.falls else "No champion yet.", "dim")]))
+
+    def on_rows_moved(self, event: Rows.Moved) -> None:
+        event.stop()
+        self._show_change()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._show_change)
+
+    def _show_change(self) -> None:
+        rows, change = self.query_one(Waterfall), self.query_one("#change", TextRows)
+        if rows.falls:
+            lines = view.change(rows.falls[rows.cursor], max(change.room - 1, 30))
+            change.show([self._line(line) for line in lines])
+            change.scroll_home(animate=False)
+
+    def _line(self, line: list[Piece]) -> Text:
+        if len(line) == 1 and line[0][1] == "diff":
+            return diff_line(line[0][0], self.palette, dark=self.app.current_theme.dark)
+        return self.palette.text(line)
+
+    def action_other(self) -> None:
+        rows = self.query_one(Waterfall)
+        (self.query_one("#change") if rows.has_focus else rows).focus()
 
     def on_rows_chosen(self, event: Rows.Chosen) -> None:
         event.stop()

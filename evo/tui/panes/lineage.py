@@ -21,6 +21,7 @@ from evo.report import words
 from evo.tui.colouring import diff_line
 from evo.tui.panes.pane import Pane
 from evo.tui.rows import Rows
+from evo.tui.steering import favour_choice
 from evo.tui.views import lineage as view
 from evo.tui.views import variant as variant_view
 from evo.tui.views.filtering import FilterError
@@ -215,6 +216,8 @@ class LineagePane(Pane):
         Binding("tab", "other", "Other side", show=False),
         Binding("R", "replicate", "Replicate"),
         Binding("T", "retry", "Retry", show=False),
+        Binding("plus", "favour('pin')", "Pin, or unpin", key_display="+", show=False),
+        Binding("minus", "favour('ban')", "Ban, or lift it", key_display="-", show=False),
     ]
 
     class Read(Message):
@@ -385,6 +388,13 @@ class LineagePane(Pane):
     def action_retry(self) -> None:
         if (variant := self.family_tree.variant) is not None:
             self.run_app.ask(Verb.RETRY, variant=str(variant))
+
+    def action_favour(self, verb: str) -> None:
+        variant = self.family_tree.variant
+        row = self._snapshot.row(variant) if self._snapshot and variant is not None else None
+        if row is not None:
+            choice = favour_choice(Verb(verb), row, "", {"variant": str(row.id)})
+            self.run_app.ask(choice.verb, **choice.arguments)
 
 
 FILTER_HELP = "words, op:tune, status:crashed, effect<-0.01, kept:true, -word"

@@ -21,6 +21,7 @@ from evo.tui.views.plotting import Piece, bar, plot, sparkline
 from evo.tui.views.snapshot import Snapshot
 
 MOST_RUNNING = 8
+DAY_SECONDS = 86_400.0
 KEEP = 0.85
 """Share of the trials that the plot's height is made for; the worst are shown at its edge."""
 
@@ -68,6 +69,9 @@ class OverviewPane(Pane):
     .-wide #right, .-huge #right { display: block; }
     .-huge #right { width: 90; }
     .-wide #events-below, .-wide #events, .-huge #events-below, .-huge #events { display: none; }
+    #failures { height: auto; max-height: 6; }
+    .-short #failures { max-height: 3; }
+    .-wide #failures, .-huge #failures { display: none; }
     .-short #events { height: 3; }
     #recent { height: 1fr; }
     #side { height: auto; }
@@ -85,6 +89,7 @@ class OverviewPane(Pane):
                 yield ProgressPlot(id="progress")
                 yield Static(id="running")
                 yield Static(id="asked")
+                yield Static(id="failures")
                 yield Static("Last events", classes="caption", id="events-below")
                 yield Static(id="events")
             with Vertical(id="right"):
@@ -104,7 +109,7 @@ class OverviewPane(Pane):
                 waiting = "Nothing is published yet; `evo run` starts a search."
             self.put("#headline", line([(waiting, "dim")]))
         else:
-            self._headline(snapshot)
+            self._headline(snapshot, pulse.at)
             self._pace(view.pace(pulse, snapshot), snapshot)
             self._side(pulse, snapshot)
         self._show_running(pulse, snapshot)
@@ -116,7 +121,7 @@ class OverviewPane(Pane):
 
     # The parts
 
-    def _headline(self, snapshot: Snapshot) -> None:
+    def _headline(self, snapshot: Snapshot, now: float) -> None:
         found, wide = view.best(snapshot), self.size.width >= 100
         line, metric = self.palette.text, snapshot.facts.metric
         if found is None:
@@ -142,6 +147,10 @@ class OverviewPane(Pane):
             than = "better than" if found.gain > 0 else "worse than"
             first.append((f" {than} the baseline" if wide else "", "dim"))
         second: list[Piece] = [(f"v{found.row.id} ", "champion"), (found.row.title, "")]
+        recent = view.gain_since(snapshot, DAY_SECONDS, now)
+        if recent is not None:
+            said = f"{recent:+.4f} better" if recent else "nothing better"
+            second.insert(0, (f"{said} in 24 h   ", "good" if recent > 0 else "warn"))
         text = line(first).append("\n").append_text(line(second))
         self.put("#headline", text)
 
@@ -150,9 +159,9 @@ class OverviewPane(Pane):
         parts: list[tuple[str, str]] = [
             ("tried", f"{pace.finished:,}{wanted}"),
             ("scored", f"{pace.scored:,}"),
-            ("living", f"{pace.living}"),
-            ("refused", f"{pace.refused:,}"),
         ]
+        if self.size.width >= 100:
+            parts += [("living", f"{pace.living}"), ("refused", f"{pace.refused:,}")]
         if pace.per_hour is not None:
             parts.append(("trials/h", words.short(pace.per_hour)))
         if pace.busy is not None:
@@ -164,8 +173,9 @@ class OverviewPane(Pane):
         if pace.left is not None:
             parts.append(("stops in", words.duration(pace.left)))
         pieces: list[Piece] = []
+        gap = "   " if self.size.width >= 100 else "  "
         for name, value in parts:
-            pieces += [(f"{name} ", "dim"), (value, "title"), ("   ", "")]
+            pieces += [(f"{name} ", "dim"), (value, "title"), (gap, "")]
         self.put("#pace", self.palette.text(pieces))
 
     def _show_running(self, pulse: Pulse, snapshot: Snapshot | None) -> None:
@@ -271,3 +281,7 @@ class OverviewPane(Pane):
         for pieces in view.side(pulse, snapshot):
             text.append_text(self.palette.text(pieces)).append("\n")
         self.put("#side", text)
+        below = self.palette.text([])
+        for number, pieces in enumerate(view.failures(snapshot)):
+            below.append("\n" if number else "").append_text(self.palette.text(pieces))
+        self.put("#failures", below)

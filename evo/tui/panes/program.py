@@ -19,6 +19,8 @@ from evo.errors import ArchiveError
 from evo.text import clean_text
 from evo.tui.grid import Grid
 from evo.tui.panes.pane import Pane
+from evo.tui.views.plotting import Piece
+from evo.tui.views.program import standing
 from evo.tui.views.sheet import Sheet
 from evo.tui.views.snapshot import Snapshot
 
@@ -56,9 +58,9 @@ class ProgramPane(Pane):
     class Read(Message):
         """Text and versions were read."""
 
-        def __init__(self, text: str, versions: Sheet | None) -> None:
+        def __init__(self, text: str, versions: Sheet | None, standing: list[Piece]) -> None:
             super().__init__()
-            self.text, self.versions = text, versions
+            self.text, self.versions, self.standing = text, versions, standing
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="program-text"):
@@ -77,7 +79,7 @@ class ProgramPane(Pane):
 
     @work(thread=True, exclusive=True, group="program")
     def _fetch(self) -> None:
-        text, versions = "", None
+        text, versions, used = "", None, set[str]()
         if self.place.program is not None:
             try:
                 text = self.place.program.read_text("utf-8", "replace")
@@ -86,20 +88,24 @@ class ProgramPane(Pane):
         try:
             with Reader.open(self.place.archive) as reader:
                 versions = Sheet.of(reader.query(VERSIONS))
+                used = {row[0] for row in reader.query("SELECT sha FROM programs").rows}
                 latest = "SELECT text FROM programs ORDER BY first_seen DESC LIMIT 1"
                 if not text and (found := reader.query(latest).rows):
                     text = str(found[0][0])
         except ArchiveError:
             pass  # the banner says so
-        self.post_message(self.Read(clean_text(text), versions))
+        said = standing(self.place.program, used) if self.place.program else []
+        self.post_message(self.Read(clean_text(text), versions, said))
 
     async def on_program_pane_read(self, message: Read) -> None:
         await self.query_one(Markdown).update(without_front_matter(message.text))
+        note = message.standing
         if message.versions is not None:
             self.query_one("#versions", Grid).show(message.versions)
             count = len(message.versions.rows)
-            note = f"{count} version{'s' if count != 1 else ''} so far, and what each brought"
-            self.query_one("#program-note", Static).update(self.palette.text([(note, "dim")]))
+            versions = f"{count} version{'s' if count != 1 else ''} so far, and what each brought"
+            note = [*note, (versions, "dim")]
+        self.query_one("#program-note", Static).update(self.palette.text(note))
 
     def action_edit(self) -> None:
         """Opens it in the person's editor; the running screen waits."""

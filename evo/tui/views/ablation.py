@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from evo.archive.reading import Reader
 from evo.report import words
+from evo.text import clean_text
 from evo.tui.views.plotting import Piece
 from evo.tui.views.snapshot import Row, Snapshot
+from evo.tui.views.variant import wrap
 
 SURE = 2.0
 """Standard errors beyond which an effect is called clear."""
@@ -27,6 +29,9 @@ class Fall:
     """Gain over the baseline so far."""
     without: float | None
     """What was lost when this diff was taken out of a descendant; None where nobody tried."""
+    rationale: str = ""
+    diff: tuple[str, ...] = ()
+    """Lines, against the first parent."""
 
     @property
     def verdict(self) -> str:
@@ -41,7 +46,7 @@ class Fall:
 
 def waterfall(reader: Reader, snapshot: Snapshot) -> tuple[Fall, ...]:
     """The champion's steps, the baseline first."""
-    taken_out = _ablations(reader, snapshot)
+    taken_out, changes = _ablations(reader, snapshot), _changes(reader, snapshot)
     falls = []
     for variant in snapshot.path:
         row = snapshot.row(variant)
@@ -55,8 +60,21 @@ def waterfall(reader: Reader, snapshot: Snapshot) -> tuple[Fall, ...]:
             if all(one is not None for one in errors):
                 error = math.hypot(*(one for one in errors if one is not None))
         total = snapshot.gain(row) if row.parents else 0.0
-        falls.append(Fall(row, gain, error, total, taken_out.get(variant)))
+        falls.append(Fall(row, gain, error, total, taken_out.get(variant), *changes[variant]))
     return tuple(falls)
+
+
+def _changes(reader: Reader, snapshot: Snapshot) -> dict[int, tuple[str, tuple[str, ...]]]:
+    """Rationale and diff of every step."""
+    marks = ", ".join("?" for _ in snapshot.path)
+    rows = reader.query(
+        f"SELECT id, rationale, diff FROM variants WHERE id IN ({marks or 'NULL'})",
+        list(snapshot.path),
+    ).rows
+    found = {
+        number: (clean_text(why), tuple(clean_text(d).splitlines())) for number, why, d in rows
+    }
+    return {variant: found.get(variant, ("", ())) for variant in snapshot.path}
 
 
 def _ablations(reader: Reader, snapshot: Snapshot) -> dict[int, float]:
@@ -69,29 +87,54 @@ def _ablations(reader: Reader, snapshot: Snapshot) -> dict[int, float]:
     return {int(name): way.loss(effect) for name, effect in rows if name.isdecimal()}
 
 
-HEADER = f"{'variant':<9}{'gain':>9} {'±':>8}  {'without it':>10}  {'verdict':<14}"
+WIDE = 100
+"""Cells from which there is room for what a descendant lost."""
+
+
+def header(width: int) -> str:
+    """The names of the columns."""
+    without = f"{'without it':>10}  " if width >= WIDE else ""
+    return f"{'variant':<7}{'gain':>9} {'±':>7}  {without}{'verdict':<14}"
 
 
 def pieces(fall: Fall, falls: tuple[Fall, ...], width: int) -> list[Piece]:
-    """A step as one line: numbers, then a bar that begins where the one before it ended."""
+    """A step as one line: numbers, a bar that begins where the one before it ended, the title."""
     row = fall.row
     tone = {"clear": "good", "harmful": "bad", "unknown": "dim"}.get(fall.verdict, "warn")
     gain = words.effect(fall.gain) if row.parents else words.score(row.score)
     error = f"{fall.error:.4f}" if fall.error is not None else ""
+    helped_most = fall is most_helpful(falls)
+    verdict = f"{fall.verdict}{', most' if helped_most else ''}" if row.parents else "baseline"
     without = words.effect(-fall.without) if fall.without is not None else ""
-    verdict = fall.verdict if row.parents else "baseline"
-    last = fall is falls[-1]
     found: list[Piece] = [
-        (f"v{row.id:<8}", "champion" if last else "title"),
+        (f"v{row.id:<6}", "champion" if fall is falls[-1] else "title"),
         (f"{gain:>9} ", tone if row.parents else ""),
-        (f"{error:>8}  ", "dim"),
-        (f"{without:>10}  ", "dim"),
+        (f"{error:>7}  ", "dim"),
+        (f"{without:>10}  " if width >= WIDE else "", "dim"),
         (f"{verdict:<14}", tone if row.parents else "dim"),
     ]
-    room = max((width - sum(len(text) for text, _ in found)) // 2, 0)
-    found += _bar(fall, falls, min(room, 40), tone)
-    found.append((f"  {row.title}", "champion" if last else ""))
+    found += _bar(fall, falls, min(width // 5, 40), tone)
+    found.append((f" {row.title}", "title" if helped_most else ""))
     return found
+
+
+def most_helpful(falls: tuple[Fall, ...]) -> Fall | None:
+    """The step with the largest gain; None where none has one."""
+    gains = [fall for fall in falls if fall.row.parents and (fall.gain or 0.0) > 0]
+    return max(gains, key=lambda fall: fall.gain or 0.0, default=None)
+
+
+def change(fall: Fall, width: int) -> list[list[Piece]]:
+    """What a step did: its title, why, and its diff, whose lines have the style `diff`."""
+    row = fall.row
+    lines: list[list[Piece]] = [[(f"v{row.id} ", "champion"), (row.title, "title")]]
+    lines += [[(text, "")] for text in wrap(fall.rationale, width) if fall.rationale]
+    lines.append([])
+    lines += [[(text, "diff")] for text in fall.diff]
+    if not fall.diff:
+        none = "the file as it was when the run began" if not row.parents else "no diff of its own"
+        lines.append([(none, "dim")])
+    return lines
 
 
 def _bar(fall: Fall, falls: tuple[Fall, ...], width: int, tone: str) -> list[Piece]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rich.cells import cell_len, set_cell_size
+
+from evo.nouns import Favour
 from evo.report import words
 from evo.tui.views.filtering import Get, parse
 from evo.tui.views.plotting import Piece
@@ -28,8 +31,11 @@ COLUMNS = (
     "score",
     "trials",
     "kept",
+    "favour",
 )
 SEARCHED = ("title", "operator", "id")
+
+FAVOURS = {str(Favour.PINNED): ("pinned ", "info"), str(Favour.BANNED): ("banned ", "bad")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +191,23 @@ def pieces(line: Line, family: Family, width: int, noise: float | None) -> list[
     ]
     if len(row.parents) > 1:
         found.append(("".join(f"×v{parent} " for parent in row.parents[1:]), "info"))
+    if row.favour in FAVOURS:
+        found.append(FAVOURS[row.favour])
     right = _measures(row, noise)
-    used = sum(len(text) for text, _ in found)
+    used = sum(cell_len(text) for text, _ in found)
     tail = f"  +{line.hidden:,}" if line.folded else ""
     room = width - used - len(tail) - sum(len(text) for text, _ in right) - 1
-    title = row.title if len(row.title) <= room else row.title[: max(room - 1, 0)] + "…"
+    title = fitted(row.title, max(room, 0))
     style = "dim" if line.dimmed or failed(row.status) else "champion" if champion else ""
-    found += [(title.ljust(max(room, 0)), style), (tail, "info"), (" ", ""), *right]
+    found += [(title, style), (tail, "info"), (" ", ""), *right]
     return found
+
+
+def fitted(text: str, cells: int) -> str:
+    """A text in just so many cells of a terminal, where a character may take two."""
+    if cell_len(text) <= cells:
+        return text + " " * (cells - cell_len(text))
+    return set_cell_size(text, max(cells - 1, 0)) + "…" * (cells > 0)
 
 
 def _branch(line: Line) -> str:

@@ -114,6 +114,30 @@ def best(snapshot: Snapshot) -> Best | None:
     return Best(row, snapshot.error(row), gain, snapshot.gain_error(row), share)
 
 
+def gain_since(snapshot: Snapshot, seconds: float, now: float) -> float | None:
+    """How much better the champion is than the one of some time ago.
+
+    Args:
+        snapshot: What was published.
+        seconds: How long ago.
+        now: Unix seconds.
+
+    Returns:
+        The gain in the metric, 0 for the same champion; None if the run is younger than that.
+    """
+    then = datetime.fromtimestamp(max(now - seconds, 0.0), UTC).replace(tzinfo=None)
+    before = [one for one in snapshot.promotions if one.at <= then]
+    if not before:
+        return None
+    way, last = snapshot.facts.direction, snapshot.promotions[-1]
+    if before[-1].variant == last.variant:
+        return 0.0
+    old, new = snapshot.row(before[-1].variant), snapshot.row(last.variant)
+    if old is None or new is None or old.score is None or new.score is None:
+        return None
+    return way.loss(old.score) - way.loss(new.score)
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How quickly a run goes on, and what it uses."""
@@ -267,9 +291,17 @@ def side(pulse: Pulse, snapshot: Snapshot) -> list[list[Piece]]:
             again = "again: " if purpose == "replicate" else ""
             title = waiting.title if waiting else ""
             lines.append([(f"v{variant:<5} ", "title"), (again, "info"), (title, "")])
-    if snapshot.last_causes:
-        lines += [[], [("Last without a score", "dim")]]
-        for _, variant, status, cause in snapshot.last_causes[:5]:
-            lines.append([(f"v{variant:<5} ", "title"), (f"{status} ", "bad"), (cause, "dim")])
+    if found := failures(snapshot):
+        lines += [[], *found]
     lines.append([])
+    return lines
+
+
+def failures(snapshot: Snapshot) -> list[list[Piece]]:
+    """The last five trials without a score, and why; nothing where all have one."""
+    if not snapshot.last_causes:
+        return []
+    lines: list[list[Piece]] = [[("Last without a score", "dim")]]
+    for _, variant, status, cause in snapshot.last_causes[:5]:
+        lines.append([(f"v{variant:<5} ", "title"), (f"{status} ", "bad"), (cause, "dim")])
     return lines

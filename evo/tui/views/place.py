@@ -78,7 +78,7 @@ def look(place: Place, now: float) -> Pulse:
     folder = place.folder
     beat = heartbeat.read(folder) if folder else None
     alive = heartbeat.alive(beat)
-    stamp, published_at = _stamp(place.archive)
+    stamp, published_at = stamp_of(place.archive)
     pending: tuple[Request, ...] = ()
     live: dict[int, tuple[CurvePoint, ...]] = {}
     if folder is not None:
@@ -98,7 +98,8 @@ def look(place: Place, now: float) -> Pulse:
     )
 
 
-def _stamp(path: Path) -> tuple[Stamp | None, float | None]:
+def stamp_of(path: Path) -> tuple[Stamp | None, float | None]:
+    """Identity and time of a file; None of either if it isn't there."""
     try:
         found = path.stat()
     except OSError:

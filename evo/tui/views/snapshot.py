@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from evo.archive.reading import Reader
-from evo.nouns import Direction, Recipe, Status
+from evo.nouns import Direction, Favour, Recipe, Status
 from evo.text import clean_text
 
 MOST_TITLE_CHARACTERS = 200
@@ -57,6 +57,8 @@ class Row:
     """Mean less the first parent's mean."""
     better: bool | None
     """Whether the effect is an improvement."""
+    favour: str
+    """What people want of it as a parent."""
     status: str
     """Of its last trial; `untried` before there is one."""
     kept: bool
@@ -246,6 +248,7 @@ def _facts(reader: Reader) -> Facts | None:
 
 
 def _rows(reader: Reader, way: Direction) -> Iterator[Row]:
+    favours = _favours(reader)
     found = reader.query(
         """
         SELECT l.variant, l.parents, l.operator, l.title, v.role, v.model, l.score, l.trials,
@@ -272,8 +275,16 @@ def _rows(reader: Reader, way: Direction) -> Iterator[Row]:
             trials,
             effect,
             better,
+            favours.get(number, str(Favour.NONE)),
             *rest,
         )
+
+
+def _favours(reader: Reader) -> dict[int, str]:
+    """By variant; nobody could wish for anything in an archive of an earlier schema."""
+    if not reader.query("FROM duckdb_tables() WHERE table_name = 'wishes'").rows:
+        return {}
+    return dict(reader.query("SELECT variant, arg_max(favour, seq) FROM wishes GROUP BY 1").rows)
 
 
 def _title(title: str) -> str:

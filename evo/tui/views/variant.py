@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.cells import cell_len
+
 from evo.archive.reading import Reader
+from evo.nouns import Favour
 from evo.report import words
 from evo.text import clean_text
 from evo.tui.views.place import Place
@@ -149,6 +152,8 @@ def _top(detail: Detail, snapshot: Snapshot, width: int) -> Iterator[tuple[Piece
             ("   gain over baseline ", "dim"),
             (words.effect(gain), "good" if gain and gain > 0 else "bad"),
         )  # fmt: skip
+    if row.favour != Favour.NONE:
+        yield ((f"{row.favour} by people", "warn"),)
     yield ((f"{row.lines} lines, commit {detail.commit[:10]}", "dim"),)
     if detail.rationale:
         yield (("", ""),)
@@ -214,10 +219,11 @@ def _printed(detail: Detail) -> Iterator[tuple[Piece, ...]]:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Lines of at most so many cells, broken between words; blank lines stay."""
+    """Lines of about so many cells at most, broken between words; blank lines stay."""
     from textwrap import wrap as broken
 
     found: list[str] = []
     for line in text.splitlines() or [""]:
-        found += broken(line, max(width, 10)) or [""]
+        room = width * len(line) // max(cell_len(line), 1)  # wide characters take two cells
+        found += broken(line, max(room, 10)) or [""]
     return found
