@@ -45,7 +45,7 @@ class Part(StrEnum):
     ESTIMATES = "estimates"
     """Relatives as evidence; without it, a variant is judged by its own trials."""
     REPLICATES = "replicates"
-    """Trials where they are worth most; without it, only those that a promotion needs."""
+    """Challenger and champion are measured again; without it, belief alone promotes."""
     STACKING = "stacking"
     """Mates chosen by their diffs; without it, drawn as parents are."""
     MEMORY = "memory"
