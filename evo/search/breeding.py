@@ -74,6 +74,8 @@ class Plan:
     """A soft limit: what takes more has to be better for it. None: memory doesn't matter."""
     parts: frozenset[Part] = frozenset(Part)
     """What the population strategy does."""
+    constants: Mapping[str, bool | int | float] = field(default_factory=dict)
+    """Numbers and switches of the baseline, by label: what `tpe` moves."""
     arms: Mapping[Arm, float] = field(default_factory=dict)
     """What language models can be asked for to begin with, see `Search.offer`."""
 
