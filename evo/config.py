@@ -153,6 +153,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     confirmations: Count = 2
     """Trials, each with a fresh seed, that a challenger and the champion need before one of them
     can be called better."""
+    false_kills: Annotated[float, Meta(ge=0, lt=0.5)] = 0.02
+    """Share of true improvements that early stopping may cost. 0 stops no trial."""
+    memory_limit_mb: Positive | None = None
+    """A soft limit: what takes more has to be better for it. None: memory is no matter."""
     proposals_ahead: Annotated[int, Meta(ge=0)] = 2
     """Proposals held ready for each slot, so that no slot waits for one. 0 asks only when a slot
     is free: with one slot and scores without noise, a search then repeats itself exactly."""

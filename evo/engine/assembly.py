@@ -187,6 +187,8 @@ def plan(settings: Settings, task: Task, founders: Mapping[str, FounderPatch]) -
         first_founders=settings.founders,
         population_size=settings.population_size,
         confirmations=settings.confirmations,
+        false_kills=settings.false_kills,
+        memory_limit_mb=settings.memory_limit_mb,
     )
 
 

@@ -70,6 +70,8 @@ class Plan:
     """Probability of being better than the champion that a promotion needs."""
     false_kills: float = 0.02
     """Share of true improvements that early stopping may cost."""
+    memory_limit_mb: float | None = None
+    """A soft limit: what takes more has to be better for it. None: memory doesn't matter."""
     parts: frozenset[Part] = frozenset(Part)
     """What the population strategy does."""
     arms: Mapping[Arm, float] = field(default_factory=dict)

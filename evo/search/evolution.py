@@ -28,6 +28,7 @@ from evo.nouns import (
 from evo.search.beliefs import Beliefs
 from evo.search.breeding import DRAWS, Breeding, Part, Plan
 from evo.search.estimates import normal
+from evo.search.ledger import Entry
 from evo.search.promotion import is_doubtful, is_proven
 from evo.search.pruning import Hope, Pruner
 from evo.search.selection import Candidate, survivors
@@ -174,11 +175,19 @@ class Evolution(Breeding):
                 entry.variant.id,
                 round(self._beliefs.of.mean(entry.variant.id) / step) * step,
                 entry.variant.lines,
+                self._excess_memory(entry),
             )
             for entry in self._ledger.scored()
         ]
         best = survivors(everyone, self._plan.population_size)
         self._living = [candidate.variant for candidate in best]
+
+    def _excess_memory(self, entry: Entry) -> float:
+        """How much more memory than the soft limit it takes, in steps of a tenth of that."""
+        limit = self._plan.memory_limit_mb
+        return (
+            0.0 if limit is None else max(0.0, float(math.ceil(10 * (entry.memory_mb / limit - 1))))
+        )
 
     # Who is champion
 

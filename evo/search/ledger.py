@@ -18,6 +18,8 @@ class Entry:
     """Scores as numbers of which less is better, in the order in which they came."""
     holdout_losses: list[float] = field(default_factory=list)
     """The same of the holdout split, of the trials that were scored on it."""
+    memory_mb: float = 0.0
+    """The most that a trial of it took: of the device, or where nobody knows that, of the host."""
     failures: int = 0
     """Trials that ended without a score through a fault of the variant."""
 
@@ -69,6 +71,8 @@ class Ledger:
         """
         entry = self._entries[trial.variant]
         assert trial.measurement is not None, "only finished trials are told"
+        used = trial.measurement.resources
+        entry.memory_mb = max(entry.memory_mb, used.device_memory_mb or used.peak_memory_mb)
         if trial.measurement.score is not None:
             entry.losses.append(self._direction.loss(trial.measurement.score))
             if trial.measurement.holdout_score is not None:

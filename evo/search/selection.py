@@ -1,23 +1,27 @@
-"""Selection by DEAP: tournaments over a loss, and over size where losses are equal.
+"""Selection by DEAP: who may become a parent, by loss, memory and size at once.
 
-DEAP draws from Python's global random state, and NaN wins every comparison of its fitness. So the
-state is set and put back around each call, and nothing without a valid loss comes in.
+NSGA-II (Deb et al. 2002, "A fast and elitist multiobjective genetic algorithm: NSGA-II") keeps
+front after front of those that nobody beats in everything, and of the last those most alone.
+The smallest program of all, the baseline, is on every front; so only the best by loss are asked at
+all. DEAP's NaN wins every comparison, so nothing without a valid loss comes in.
 """
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from deap import base, tools
 
+REACH = 4
+"""Of so many times more than may live, by loss alone, the fronts are made."""
 
-class LossThenSize(base.Fitness):  # type: ignore[misc]
-    """Lexicographic: less loss is better, and of equal losses the smaller program."""
 
-    weights = (-1.0, -1.0)
+class Objectives(base.Fitness):  # type: ignore[misc]
+    """Loss, memory beyond its limit, lines: less of each is better, the first first."""
+
+    weights = (-1.0, -1.0, -1.0)
 
 
 @dataclass(slots=True)
@@ -30,35 +34,21 @@ class Candidate:
 
     variant: int
     loss: float
+    """Rounded, so that what can't be told apart is equal, and the simpler one is better."""
     lines: int
-    fitness: LossThenSize = field(init=False)
+    excess: float = 0.0
+    """Steps of memory beyond the soft limit; 0 within it."""
+    fitness: Objectives = field(init=False)
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.loss):
             raise ValueError(f"variant {self.variant} has the loss {self.loss}")
-        self.fitness = LossThenSize((self.loss, float(self.lines)))
-
-
-def tournament(candidates: Sequence[Candidate], size: int, chance: random.Random) -> Candidate:
-    """The best of a few that are drawn at random, with replacement.
-
-    Args:
-        candidates: At least one.
-        size: How many are drawn; more means harder selection.
-        chance: Where the draw comes from.
-    """
-    outside = random.getstate()
-    random.seed(chance.getrandbits(64))
-    try:
-        chosen: Candidate = tools.selTournament(
-            candidates, k=1, tournsize=min(size, len(candidates))
-        )[0]
-    finally:
-        random.setstate(outside)
-    return chosen
+        self.fitness = Objectives((self.loss, self.excess, float(self.lines)))
 
 
 def survivors(candidates: Sequence[Candidate], most: int) -> list[Candidate]:
-    """The best, at most so many, best first; equal ones in the order in which they came."""
-    ranked: list[Candidate] = sorted(candidates, key=lambda one: one.fitness, reverse=True)
-    return ranked[:most]
+    """The first of the fronts, at most so many, best loss first."""
+    ranked = sorted(candidates, key=lambda one: one.fitness, reverse=True)[: REACH * most]
+    chosen = {one.variant for one in tools.selNSGA2(ranked, min(most, len(ranked)))}
+    # The best by loss lives in any case: it is on the first front, but that may be crowded.
+    return [one for one in ranked if one.variant in chosen | {ranked[0].variant}][:most]

@@ -1,13 +1,12 @@
-"""Selection: DEAP's tournament, without its global random state and its love of NaN."""
+"""Selection: DEAP's fronts, of those that can be parents at all, and without its love of NaN."""
 
 import math
-import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.search.selection import Candidate, survivors, tournament
+from evo.search.selection import Candidate, survivors
 
 
 def test_less_loss_wins_and_of_equal_losses_the_smaller_program() -> None:
@@ -21,21 +20,31 @@ def test_nothing_without_a_valid_loss_comes_in(loss: float) -> None:
         Candidate(7, loss, 10)
 
 
-def test_a_tournament_among_all_finds_the_best() -> None:
-    candidates = [Candidate(number, float(-number), 1) for number in range(5)]
-    drawn = [tournament(candidates, 5, random.Random(seed)).variant for seed in range(50)]
-    assert max(set(drawn), key=drawn.count) == 4
-    assert len(set(drawn)) > 1  # with replacement, the best isn't always drawn
+def test_the_fronts_keep_who_is_smaller_or_lighter_beside_who_is_better() -> None:
+    best, lighter, smaller = (
+        Candidate(1, 1.0, 90, 3.0),
+        Candidate(2, 1.5, 90),
+        Candidate(3, 1.2, 50, 3.0),
+    )
+    beaten = [Candidate(number, 1.6, 95, 3.0) for number in range(4, 8)]
+    assert {one.variant for one in survivors([*beaten, best, lighter, smaller], 3)} == {1, 2, 3}
 
 
-@given(st.integers(), st.lists(st.floats(-9, 9), min_size=1, max_size=9))
-def test_a_draw_depends_on_the_chance_that_is_given_and_moves_no_other(
-    seed: int, losses: list[float]
+def test_the_smallest_does_not_live_by_its_size_alone() -> None:
+    baseline = Candidate(0, 9.0, 1)
+    others = [Candidate(number, 0.01 * number, 100 - number) for number in range(1, 30)]
+    assert 0 not in {one.variant for one in survivors([baseline, *others], 4)}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2)), min_size=1),
+    st.integers(1, 9),
+)
+def test_the_best_lives_and_there_are_as_many_as_may_live(
+    drawn: list[tuple[int, int, int]], most: int
 ) -> None:
-    candidates = [Candidate(number, loss, 1) for number, loss in enumerate(losses)]
-    random.seed(1)
-    state = random.getstate()
-    first = tournament(candidates, 3, random.Random(seed))
-    assert random.getstate() == state
-    random.seed(2)
-    assert tournament(candidates, 3, random.Random(seed)) is first
+    candidates = [Candidate(number, *map(float, one)) for number, one in enumerate(drawn)]  # type: ignore[arg-type]
+    living = survivors(candidates, most)
+    assert len(living) == min(most, len(candidates))
+    assert living[0].fitness == max(one.fitness for one in candidates)
+    assert [one.loss for one in living] == sorted(one.loss for one in living)
