@@ -35,9 +35,9 @@ from evo.nouns import (
     Variant,
 )  # fmt: skip
 from evo.operators.authoring import Author
-from evo.operators.program import read_program
 from evo.operators.prompts import Situation, compose
 from evo.patch import diff
+from evo.program import read_program
 
 ROOT = Path(__file__).parent.parent
 ROUNDS = 30

@@ -65,13 +65,16 @@ class Reader:
             connection.execute(f"ATTACH '{quoted}' AS archive (READ_ONLY)")
             connection.execute("USE archive")
             connection.execute("DETACH memory")  # nothing is left that could be written to
+            # Before anything of it is asked: what should be a table may be a stranger's view.
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
             version = version_of(connection, path)
-            if version is None or version > VERSION:
+            if version is None:
+                raise ArchiveError(f"{path} is a DuckDB file, but not an archive of evo")
+            if version > VERSION:
                 raise ArchiveError(
                     f"{path} has schema version {version}, and this evo reads {VERSION}: update evo"
                 )
-            connection.execute("SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
         except (duckdb.Error, OSError) as error:
             connection.close()
             first = str(error).strip().splitlines()[0]

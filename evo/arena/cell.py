@@ -54,9 +54,10 @@ def _take_over_standard_streams() -> tuple[int, int]:
 def _run(job: Job, inbound: int, outbound: int) -> None:
     _seed(job.seed)
     if job.role is Role.SCORE:
-        from evo.arena.scorer import wipe
+        from evo.arena.scorer import wipe, without_compilation
 
         wipe(job.device)
+        without_compilation(job.device)
     module = load_module(job)
     if job.role is Role.TRAIN:
         from evo.arena.trainee import run_training

@@ -24,13 +24,18 @@ from evo.arena.rules import TICK_SECONDS, EndedError, Rules, Watch, check_memory
 from evo.arena.scoring import bits_per_byte, rows_of
 from evo.arena.wire import Frame, FrameReader, Kind, Part, PipeClosedError, WireError, offer_frame
 from evo.corpus.corpus import Corpus, Split
-from evo.nouns import Status, Verdict
+from evo.nouns import Clock, Status, Verdict
 from evo.sandbox.sandbox import Cell
 
 EVERYDAY_PASSES = 1
 """Passes of B for an everyday trial; each costs as much as A."""
 DEEP_PASSES = 4
 """For a variant that may become the champion."""
+FIRST_ANSWER_SECONDS = {Clock.CPU: 5.0, Clock.WALL: 60.0}
+"""Of the budget's clock, from a scorer's start to its first answer: torch is loaded, and on a GPU
+perhaps something compiled. Who trains on can do it only here: later answers must agree with it."""
+FIRST_ANSWER_SHARE = 0.1
+"""Of the budget, on top of that."""
 SELF_NATS = 0.01
 """By so much A's own logits may differ from what A claims."""
 
@@ -229,7 +234,8 @@ class Questions:
     ) -> Iterator[tuple[int, tuple[NDArray[np.float32], NDArray[np.float32]]]]:
         rows, length = self._rules.score_rows, self._rules.sequence_len
         size = rows * (length + self._vocab_size) * 4
-        deadline = time.monotonic() + self._rules.scoring_seconds
+        began = time.monotonic()
+        deadline = began + self._rules.scoring_seconds
         reader = FrameReader(cell.outbound, {Kind.ANSWER: size, Kind.FAULT: 1 << 16})
         self._tell(cell, deadline, Kind.JOB, self._job)
         self._tell(cell, deadline, Kind.WEIGHTS, self._weights)
@@ -240,6 +246,8 @@ class Questions:
             body = self._await(reader, cell, deadline).body
             if len(body) != size:
                 raise EndedError(Status.CRASHED, "scoring answered too few numbers")
+            if start == 0:
+                self._check_first_answer(cell, began)
             numbers = np.frombuffer(body, dtype="<f4")
             claims, logits = numbers[: rows * length], numbers[rows * length :]
             yield start, (claims.reshape(rows, length), logits.reshape(rows, self._vocab_size))
@@ -258,6 +266,19 @@ class Questions:
                 raise _fault(frame)
             if frame is not None:
                 return frame
+
+    def _check_first_answer(self, cell: Cell, began: float) -> None:
+        rules, used = self._rules, time.monotonic() - began
+        if rules.clock is Clock.CPU:
+            cell.meter.survey(at_once=True)
+            used = cell.meter.cpu_seconds()
+        limit = FIRST_ANSWER_SECONDS[rules.clock] + FIRST_ANSWER_SHARE * rules.budget_seconds
+        if used > limit:
+            raise EndedError(
+                Status.TIMED_OUT,
+                f"its first answer took {used:.0f} s when it was scored; {limit:.0f} are allowed "
+                "for building the model, loading the weights and one batch",
+            )
 
     def _look_after(self, cell: Cell, deadline: float) -> None:
         check_memory(cell, self._rules.memory_mb)

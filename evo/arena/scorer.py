@@ -34,6 +34,17 @@ def wipe(device_name: str) -> None:
     torch.cuda.empty_cache()
 
 
+def without_compilation(device_name: str) -> None:
+    """Has compiled models answer as they are written, where compiling costs more than it gains.
+
+    Called before the candidate's code is loaded.
+    """
+    import torch
+
+    if device_name == "cpu":
+        torch.compiler.set_stance("force_eager")
+
+
 def run_scoring(build_model: Callable[..., Any], job: Job, inbound: int, outbound: int) -> None:
     """Answers every question until the stream ends.
 

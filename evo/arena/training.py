@@ -25,7 +25,7 @@ from evo.arena.rules import (
     fault,
     gone,
 )
-from evo.arena.wire import FrameReader, Kind, PipeClosedError, WireError, write_frame
+from evo.arena.wire import Frame, FrameReader, Kind, PipeClosedError, WireError, write_frame
 from evo.corpus.corpus import Corpus
 from evo.nouns import Clock, CurvePoint, Resources, Status
 from evo.sandbox.sandbox import Cell
@@ -36,6 +36,8 @@ LEAST_OVERRUN_SECONDS = 0.1
 """Budgets of a few seconds are for trying things out; one step may take more than 1 % of them."""
 TRANSFER_SECONDS, TRANSFER_MB_PER_SECOND = 0.05, 500.0
 """What handing in weights may take before it counts as overrun."""
+TRANSFER_SHARE, LEAST_TRANSFER_SECONDS = 0.01, 0.25
+"""Of the budget, at most: who pads its weights gains no time to train."""
 GOODBYE_SECONDS = 5.0
 """For the last words after the weights; they are only for people."""
 BATCH_BYTES = 64 << 20
@@ -163,9 +165,12 @@ class Training:
     def _step(self, reader: FrameReader) -> bool:
         """Waits a tick for a message and looks after the limits; whether training is over."""
         frame = reader.poll(TICK_SECONDS)
+        if frame is not None:
+            self._take(frame)
         self._check_limits(reader)
-        if frame is None:
-            return False
+        return frame is not None and frame.kind is Kind.DONE
+
+    def _take(self, frame: Frame) -> None:
         if frame.kind is Kind.ORDER:
             self._take_order(*_numbers("<I", frame.body))
         elif frame.kind is Kind.REPORT:
@@ -177,7 +182,6 @@ class Training:
             self._tally.stats = _believable(frame.body)
         elif frame.kind is Kind.FAULT:
             raise fault(frame)
-        return frame.kind is Kind.DONE
 
     def _take_order(self, rows: int) -> None:
         size = rows * (self._rules.sequence_len + 1) * 4
@@ -263,8 +267,12 @@ class Training:
 
     def _allowance(self, reader: FrameReader) -> float:
         arriving = reader.arriving is Kind.WEIGHTS
-        megabytes = reader.expected_bytes / 2**20 if arriving else 0.0
-        return self._overrun_allowed() + TRANSFER_SECONDS + megabytes / TRANSFER_MB_PER_SECOND
+        return self._overrun_allowed() + self._transfer(reader.expected_bytes if arriving else 0)
+
+    def _transfer(self, size: int) -> float:
+        """Seconds that so many bytes of weights may take."""
+        most = max(TRANSFER_SHARE * self._rules.budget_seconds, LEAST_TRANSFER_SECONDS)
+        return TRANSFER_SECONDS + min(size / 2**20 / TRANSFER_MB_PER_SECOND, most)
 
     def _judge_overrun(self) -> bytearray:
         """Refuses weights that came later than their transfer explains."""
@@ -274,7 +282,7 @@ class Training:
         if not self._feeder.batches_served:
             raise EndedError(Status.CRASHED, "it handed in weights without asking for a batch")
         tally.weights_bytes = len(self._weights)
-        transfer = TRANSFER_SECONDS + len(self._weights) / 2**20 / TRANSFER_MB_PER_SECOND
+        transfer = self._transfer(len(self._weights))
         tally.overrun_seconds = max(0.0, self._used_at_weights - budget - transfer)
         tally.training_seconds = self._used_at_weights
         if tally.overrun_seconds > self._overrun_allowed():

@@ -17,6 +17,7 @@ from rich.table import Table
 from evo.search.breeding import Part
 from evo.search.rivals import STRATEGIES
 from evo.simulate.bench import MOMENTS, NOISES, SEEDS, SLOTS, Row, cases, run, speed_up
+from evo.simulate.landscape import Kind
 
 PLOT_LINES = 12
 
@@ -32,6 +33,11 @@ def bench() -> None:
 @click.option("--without", multiple=True, type=click.Choice([*map(str, Part), "each"]),
               metavar="PART", help="Also population without a part (estimates, replicates, "
               "stacking, memory, pruning), or without `each`; repeatable.")  # fmt: skip
+@click.option("--landscape", "kinds", multiple=True, type=click.Choice(list(map(str, Kind))),
+              default=tuple(map(str, Kind)), show_default=True,
+              help="A kind; repeatable.")  # fmt: skip
+@click.option("--noise", "noises", multiple=True, type=click.Choice(list(NOISES)),
+              default=tuple(NOISES), show_default=True, help="A level; repeatable.")  # fmt: skip
 @click.option("--seeds", default=len(SEEDS), show_default=True, type=click.IntRange(1, 1000),
               metavar="N", help="Landscapes of each kind.")  # fmt: skip
 @click.option("--first-seed", default=SEEDS[0], show_default=True, type=click.IntRange(0),
@@ -46,6 +52,8 @@ def bench() -> None:
 def search_command(
     strategies: tuple[str, ...],
     without: tuple[str, ...],
+    kinds: tuple[str, ...],
+    noises: tuple[str, ...],
     seeds: int,
     first_seed: int,
     trials: int,
@@ -69,7 +77,8 @@ def search_command(
         seeds=range(first_seed, first_seed + (4 if quick else seeds)),
         trials=60 if quick else trials,
         slots=(1,) if quick else slots,
-        noises=("medium",) if quick else tuple(NOISES),
+        noises=("medium",) if quick else noises,
+        kinds=[Kind(kind) for kind in kinds],
         without=parts,
     )
     bar = Progress(

@@ -30,10 +30,10 @@ from evo.nouns import Brief, CallOutcome, Outcome, Proposal, Variant, Wish
 from evo.operators.agent import Agent
 from evo.operators.authoring import Author
 from evo.operators.operator import Shelf
-from evo.operators.program import read_program
 from evo.operators.screening import count_lines, fingerprint, screen
 from evo.patch import FounderPatch, diff
 from evo.population.population import Population
+from evo.program import read_program
 from evo.sandbox import walls
 from evo.text import clean_text
 
@@ -72,6 +72,7 @@ class Once:
 @click.option("--proposal", type=int, metavar="N", help="For repair: the proposal that broke.")
 @click.option("--role", default="", metavar="NAME", help="A role of program.md.")
 @click.option("--model", metavar="NAME", help="The model to ask [the first of the settings].")
+@click.option("--context-tokens", type=int, metavar="N", help="Most tokens of the prompt.")
 @click.option("--call", is_flag=True, help="Ask the model once, and show what comes of it.")
 def propose_command(
     run_name: str | None,
@@ -81,13 +82,16 @@ def propose_command(
     proposal: int | None,
     role: str,
     model: str | None,
+    context_tokens: int | None,
     call: bool,
 ) -> None:
     """Show the prompt for a proposal; with --call, one answer and its diff.
 
     Nothing is run or recorded: this is for getting program.md right.
     """
-    settings = place.settings_for(run_name, models=[model] if model else None)
+    settings = place.settings_for(
+        run_name, models=[model] if model else None, context_tokens=context_tokens
+    )
     once = Once(_model(settings) if call and operator != Agent.name else None)
     with tempfile.TemporaryDirectory(prefix="evo-propose-") as folder:
         shelf, book, best = _open(settings, Path(folder))

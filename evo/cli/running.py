@@ -38,6 +38,7 @@ def search_options(command: Any) -> Any:
             help="Language model, as in openai/gpt-5; may be given again [settings: none].",
         ),
         click.option("--cost", type=float, metavar="USD", help="Stop when models have cost this."),
+        click.option("--context-tokens", type=int, metavar="N", help="Most tokens of a prompt."),
         click.option(
             "--budget", type=float, metavar="SECONDS", help="Seconds that a trial may train for."
         ),

@@ -36,11 +36,11 @@ from evo.operators.crossover import Crossover
 from evo.operators.founding import Founder
 from evo.operators.human import Human
 from evo.operators.operator import Operator
-from evo.operators.program import read_program
 from evo.operators.screening import screen
 from evo.operators.tuning import Tune
 from evo.patch import FounderPatch, read_founder
 from evo.population.population import Population
+from evo.program import read_program
 from evo.sandbox import walls
 from evo.sandbox.plan import Tier
 from evo.search.breeding import Plan

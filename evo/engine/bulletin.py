@@ -61,10 +61,15 @@ class Rooms:
 
 @dataclass(slots=True)
 class Running:
-    """A trial that runs now, and the last that was heard of it."""
+    """A trial that runs now, and what was heard of it."""
 
     trial: Trial
-    point: CurvePoint | None = None
+    curve: list[CurvePoint] = field(default_factory=list)
+
+    @property
+    def point(self) -> CurvePoint | None:
+        """The last."""
+        return self.curve[-1] if self.curve else None
 
 
 @dataclass(slots=True)

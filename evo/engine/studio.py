@@ -25,9 +25,9 @@ from evo.operators.mending import Repair
 from evo.operators.mutation import Mutate
 from evo.operators.operator import Operator
 from evo.operators.outfit import fit_out, name_of
-from evo.operators.program import ProgramFile
 from evo.operators.prompts import Situation
 from evo.operators.simplification import Simplify
+from evo.program import ProgramFile
 from evo.sandbox.plan import Tier
 from evo.sandbox.sandbox import TierSandbox
 from evo.sandbox.walls import shortfalls

@@ -25,7 +25,7 @@ from evo.operators import prompts
 from evo.operators.authoring import Author
 from evo.operators.operator import Shelf, refuse, settle
 from evo.operators.outfit import Outfit, charge
-from evo.operators.program import Skill
+from evo.program import Skill
 from evo.sandbox import leavings
 from evo.sandbox.sandbox import Cell, Limits, TierSandbox
 from evo.text import clean_text

@@ -15,11 +15,11 @@ from evo.operators.casebook import Case, Casebook
 from evo.operators.edits import AnswerError
 from evo.operators.likeness import nearly_same
 from evo.operators.operator import refuse, settle
-from evo.operators.program import Skill
 from evo.operators.prompts import Dossier, Situation
 from evo.operators.screening import screen
 from evo.patch import diff
 from evo.population.syntax import SourceError
+from evo.program import Skill
 
 MOST_ATTEMPTS_TOLD = 60
 MOST_INSPIRATIONS = 3

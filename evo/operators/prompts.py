@@ -14,7 +14,7 @@ from evo.models.model import Message, count_tokens
 from evo.nouns import Clock, Direction, Measurement, Outcome, Recipe, Task
 from evo.operators.casebook import Attempt, Case, Failure
 from evo.operators.edits import show
-from evo.operators.program import Skill
+from evo.program import Skill
 from evo.text import clean_text
 
 BAR = "│ "

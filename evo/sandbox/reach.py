@@ -12,7 +12,10 @@ from pathlib import Path
 
 from evo.sandbox import harness
 
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_USR = ("/usr", "/usr/local")
+_OF_USR = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libexec", "include", "share")
+"""What is read there: images of containers have projects in them, too."""
 _SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 _MACHINE = ("/sys/devices/system/cpu", "/sys/devices/system/node")
 _STREAMS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
@@ -61,8 +64,9 @@ def reach(more: Sequence[str] = (), *, gpu: bool = False, network: bool = False)
         if not Path(path).exists():
             raise FileNotFoundError(path)
     wanted = [
-        *_SYSTEM, *_SETTINGS, *(("/sys",) if gpu else _MACHINE), *_python(), str(harness.staged()),
-        *_libraries(), *(str(Path(path).absolute()) for path in more),
+        *_SYSTEM, *_usr(), *_SETTINGS, *(("/sys",) if gpu else _MACHINE), *_python(),
+        *followed(str(harness.staged())), *_libraries(),
+        *(step for path in more for step in followed(path)),
     ]  # fmt: skip
     if network:
         wanted += [step for path in _NETWORK for step in followed(path)]
@@ -99,6 +103,12 @@ def hidden_from_others(paths: Iterable[str], *, below: bool) -> bool:
     return False
 
 
+def _usr() -> list[str]:
+    folders = [Path(base, name) for base in _USR for name in _OF_USR]
+    folders += sorted(Path("/usr/local").glob("cuda*")) + sorted(Path("/usr/local").glob("nvidia*"))
+    return [path for folder in folders if folder.exists() for path in _without_evo(folder)]
+
+
 def _python() -> list[str]:
     """The interpreter's folders; one that holds evo itself is taken apart to leave that out."""
     roots = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}
@@ -106,7 +116,7 @@ def _python() -> list[str]:
     roots |= {str(Path(root).resolve()) for root in roots}
     found = []
     for root in sorted(roots):
-        if root not in ("/", "/usr"):
+        if root not in ("/", "/usr", "/usr/local"):
             found += _without_evo(Path(root))
     return found
 
@@ -125,7 +135,8 @@ def _without_evo(folder: Path) -> list[str]:
 
 def _libraries() -> list[str]:
     parts = [part for name in PASSED_ON for part in os.environ.get(name, "").split(":")]
-    return [part for part in parts if part.startswith("/") and part.strip("/")]
+    found = [part for part in parts if part.startswith("/") and part.strip("/")]
+    return [step for part in found for step in followed(part)]
 
 
 def _gpu_nodes() -> list[str]:

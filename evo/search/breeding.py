@@ -29,6 +29,10 @@ from evo.search.openings import Openings
 
 SHARES = {"crossover": 4, "founder": 4, "tune": 3, "ablate": 1}
 """How often each operator is asked, in parts, while there is something for it to do."""
+OPENING = 0.5
+"""Share of models, if there are any, in the questions of generation zero."""
+BEGINNERS = ("mutate", "agent")
+"""Operators of models that need nothing but the baseline."""
 DRAWS = 12
 """Attempts to find parents that an operator hasn't had yet."""
 PINNED_SHARE = 0.25
@@ -62,7 +66,7 @@ class Plan:
     population_size: int
     confirmations: int
     """Trials that both sides of a promotion need."""
-    confidence: float = 0.9
+    confidence: float = 0.95
     """Probability of being better than the champion that a promotion needs."""
     false_kills: float = 0.02
     """Share of true improvements that early stopping may cost."""
@@ -196,6 +200,9 @@ class Breeding(ABC):
         drawn = ledger.subjects("founder")
         undrawn = [name for name in plan.founders if name not in drawn]
         if undrawn and len(drawn) < plan.first_founders:
+            # Who has named a model sees it at work from the start, founders or not.
+            if self._arms and chance.random() < OPENING and (begun := self._begin(chance)):
+                return begun
             return Arm("founder"), (0,), chance.choice(undrawn)
         if not self._living:
             return self._begin(chance)
@@ -224,7 +231,7 @@ class Breeding(ABC):
 
     def _begin(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
         """Models take long to answer: they begin with the baseline before it has a score."""
-        arms = {arm: share for arm, share in self._arms.items() if arm.operator == "mutate"}
+        arms = {arm: share for arm, share in self._arms.items() if arm.operator in BEGINNERS}
         if not arms:
             return None
         [arm] = chance.choices(list(arms), list(arms.values()))

@@ -30,10 +30,13 @@ from scipy.linalg import solve_triangular
 Array = NDArray[np.float64]
 VAGUE = 30.0
 """Prior standard deviations of mu and m, in standard deviations of the trials."""
-MOST_FITTED = 400
+MOST_FITTED = 250
 """Trials that variances are estimated from: the replicated ones first, then the latest."""
 REFIT = 1.4
 """Variances are estimated anew when there are so many times more trials."""
+LAST_REFIT = 800
+"""Trials after which variances are known well enough to be left: a posterior under new ones costs
+the cube of the trials."""
 DISASTER = 8.0
 """Standard deviations above the baseline beyond which a loss is taken to be that."""
 FEWEST = 4
@@ -66,11 +69,16 @@ class Estimates:
         self._guess = guess
         self._diffs: list[frozenset[str]] = []  # by variant, in the order in which they were added
         self._number: dict[int, int] = {}  # index by variant id
-        self._carriers: dict[str, list[int]] = {}
-        self._of: list[int] = []  # index of the variant of each trial
+        self._carried: Array = np.zeros(
+            (16, 16)
+        )  # (variants, diffs): 1 where one carries the other
+        self._column: dict[str, int] = {}  # of `_carried`, by diff
+        self._counts: Array = np.zeros(0)  # of diffs, by variant
+        self._of = np.zeros(0, dtype=np.int64)  # index of the variant of each trial
         self._losses: list[float] = []
         self._vague: list[float] = []  # variance of each loss beyond the noise of a trial
         self._fitted_at = 0
+        self._known_effects: dict[str, tuple[float, float]] = {}  # since the last trial
         self.variances = Variances(1.0, 0.3, 1.0, 1.0)
         self._factor = Factor()
 
@@ -80,10 +88,18 @@ class Estimates:
         """A variant and all diffs that it carries; the baseline carries none."""
         index = self._number[variant] = len(self._diffs)
         self._diffs.append(frozenset(diffs))
-        for name in sorted(self._diffs[-1]):
-            self._carriers.setdefault(name, []).append(index)
-        column = np.array([self._covariance(index, other) for other in self._of])
-        self._factor.add_unknown(column, self._covariance(index, index))
+        names = sorted(self._diffs[-1])
+        columns = [self._column.setdefault(name, len(self._column)) for name in names]
+        rows, width = self._carried.shape
+        if index >= rows or len(self._column) > width:
+            wider = 2 * width if len(self._column) > width else width
+            self._carried = _grown(
+                self._carried, (2 * rows if index >= rows else rows, max(wider, len(self._column)))
+            )
+        self._carried[index, columns] = 1.0
+        self._counts = np.append(self._counts, len(columns))
+        prior = self._covariances(index)
+        self._factor.add_unknown(prior[self._of], float(prior[index]))
 
     def add_trial(self, variant: int, loss: float, std: float = 0.0) -> None:
         """A finished trial of a variant that was added.
@@ -97,10 +113,12 @@ class Estimates:
             KeyError: The variant was never added.
         """
         index = self._number[variant]
-        self._of.append(index)
+        self._of = np.append(self._of, index)
+        self._known_effects.clear()
         self._losses.append(loss)
         self._vague.append(std**2)
-        if len(self._losses) >= max(FEWEST, REFIT * self._fitted_at):
+        is_due = len(self._losses) >= max(FEWEST, REFIT * self._fitted_at)
+        if is_due and self._fitted_at * REFIT <= LAST_REFIT:
             self._refit()
         elif len(self._losses) == 1:
             spread = abs(loss) * self._guess or self._guess
@@ -135,13 +153,41 @@ class Estimates:
         gap = self._factor.means[j] - self._factor.means[i]
         return float(gap), math.sqrt(max(float(variance), 0.0))
 
+    def difference_without(self, variant: int, other: int, loss: float) -> tuple[float, float]:
+        """As `difference`, without one trial of the first: what all other evidence says.
+
+        The observation is taken back out of the joint posterior of the two (a rank-one downdate).
+
+        Args:
+            variant: Whose trial it was.
+            other: Whom it is compared with.
+            loss: What the trial said.
+        """
+        i, j = self._number[variant], self._number[other]
+        own = float(self._factor.variances[i])
+        both = self._covariance(i, j) - self._factor.explained(i, j)
+        gap, std = self.difference(variant, other)
+        left = self.variances.noise**2 - own
+        if left <= 0:
+            return gap, std
+        surprise = float(self._tamed(np.array([loss - self._origin]))[0] - self._factor.means[i])
+        # Of f_i - f_j, whose covariance with f_i is own - both.
+        gap += (own - both) * surprise / left
+        return gap, math.sqrt(std**2 + (own - both) ** 2 / left)
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of the noise: replicates beyond the first trial of each variant."""
+        return len(self._of) - len(np.unique(self._of))
+
     def knows(self, diff: str) -> bool:
         """Whether some variant carries a diff."""
-        return diff in self._carriers
+        return diff in self._column
 
     def carriers(self, diff: str) -> int:
         """How many variants carry a diff."""
-        return len(self._carriers.get(diff, ()))
+        column = self._column.get(diff)
+        return 0 if column is None else int(self._carried[: len(self._diffs), column].sum())
 
     def effect(self, diff: str) -> tuple[float, float]:
         """What a diff does to the loss: mean and standard deviation; less than 0 is better.
@@ -149,31 +195,29 @@ class Estimates:
         Raises:
             KeyError: No variant carries it.
         """
-        carriers = self._carriers[diff]
-        v = self.variances
-        # Covariance of m + e_d with each trial: the vague mean is shared by all that carry any.
-        wide = (VAGUE * v.effect) ** 2
-        column = np.array([wide * len(self._diffs[index]) for index in self._of], dtype=float)
-        own = np.isin(np.array(self._of, dtype=int), carriers)
-        mean, variance = self._factor.predict(column + v.effect**2 * own, wide + v.effect**2)
-        return mean, math.sqrt(max(variance, 0.0))
+        if diff not in self._known_effects:
+            v, column = self.variances, self._column[diff]
+            # Covariance of m + e_d with each trial: the vague mean is shared by all that carry any.
+            wide = (VAGUE * v.effect) ** 2
+            own = v.effect**2 * self._carried[self._of, column]
+            covariances = wide * self._counts[self._of] + own
+            mean, variance = self._factor.predict(covariances, wide + v.effect**2)
+            self._known_effects[diff] = mean, math.sqrt(max(variance, 0.0))
+        return self._known_effects[diff]
 
     def effects(self) -> dict[str, float]:
         """Posterior mean of what each diff does to the loss."""
-        v, weights = self.variances, self._factor.weights()
-        counts = np.array([len(self._diffs[index]) for index in self._of], dtype=float)
-        mean = (VAGUE * v.effect) ** 2 * float(counts @ weights)
-        per_variant = np.bincount(self._of, weights, len(self._diffs))
+        v, weights, variants = self.variances, self._factor.weights(), len(self._diffs)
+        mean = (VAGUE * v.effect) ** 2 * float(self._counts[self._of] @ weights)
+        found = np.bincount(self._of, weights, variants) @ self._carried[:variants]
         return {
-            name: mean + v.effect**2 * float(per_variant[carriers].sum())
-            for name, carriers in self._carriers.items()
+            name: mean + v.effect**2 * float(found[column]) for name, column in self._column.items()
         }
 
     def mean_effect(self) -> float:
         """What the mean diff does to the loss."""
         wide = (VAGUE * self.variances.effect) ** 2
-        column = np.array([wide * len(self._diffs[index]) for index in self._of], dtype=float)
-        return self._factor.predict(column, wide)[0]
+        return self._factor.predict(wide * self._counts[self._of], wide)[0]
 
     # The model
 
@@ -181,14 +225,26 @@ class Estimates:
     def _origin(self) -> float:
         return self._losses[0] if self._losses else 0.0
 
+    def _covariances(self, index: int) -> Array:
+        """Prior covariances of the value of one variant with those of all."""
+        v, counts = self.variances, self._counts
+        shared = self._carried[: len(self._diffs)] @ self._carried[index]
+        found: Array = (
+            (VAGUE * v.scale) ** 2
+            + (VAGUE * v.effect) ** 2 * counts[index] * counts
+            + v.effect**2 * shared
+        )
+        if counts[index]:
+            found[index] += v.interaction**2
+        return found
+
     def _covariance(self, i: int, j: int) -> float:
         """Prior covariance of the values of two variants."""
         v, ours, theirs = self.variances, self._diffs[i], self._diffs[j]
-        shared = len(ours & theirs) if ours and theirs else 0
         return (
             (VAGUE * v.scale) ** 2
             + (VAGUE * v.effect) ** 2 * len(ours) * len(theirs)
-            + v.effect**2 * shared
+            + v.effect**2 * len(ours & theirs)
             + (v.interaction**2 if i == j and ours else 0.0)
         )
 
@@ -198,14 +254,13 @@ class Estimates:
 
     def _observe(self, trial: int) -> None:
         index = self._of[trial]
-        trials = np.array([self._covariance(index, other) for other in self._of[:trial]])
-        variants = np.array([self._covariance(index, other) for other in range(len(self._diffs))])
+        prior = self._covariances(index)
         noise = self.variances.noise**2 + self._vague[trial]
         self._factor.add_known(
-            trials,
-            self._covariance(index, index) + noise,
+            prior[self._of[:trial]],
+            float(prior[index]) + noise,
             float(self._tamed(np.array([self._losses[trial] - self._origin]))[0]),
-            variants,
+            prior,
         )
 
     def _refit(self) -> None:
@@ -216,12 +271,8 @@ class Estimates:
     def _kinship(self) -> Mapping[str, Array]:
         """What the covariance of the fitted trials is made of, and which they are."""
         chosen = self._chosen()
-        names = {name: number for number, name in enumerate(sorted(self._carriers))}
-        carried = np.zeros((len(chosen), len(names)))
-        for row, trial in enumerate(chosen):
-            for name in self._diffs[self._of[trial]]:
-                carried[row, names[name]] = 1.0
-        of = np.array([self._of[trial] for trial in chosen])
+        of = self._of[chosen]
+        carried = self._carried[of]
         return {
             "trials": np.array(chosen, dtype=float),
             "shared": carried @ carried.T,
@@ -237,19 +288,15 @@ class Estimates:
 
     def _rebuild(self) -> None:
         """The factor of everything told so far, under the present variances: O(n^3)."""
-        names = {name: number for number, name in enumerate(sorted(self._carriers))}
-        carried = np.zeros((len(self._diffs), max(1, len(names))))
-        for index, diffs in enumerate(self._diffs):
-            for name in diffs:
-                carried[index, names[name]] = 1.0
-        v, counts = self.variances, carried.sum(axis=1)
+        carried = self._carried[: len(self._diffs), : max(1, len(self._column))]
+        v, counts = self.variances, self._counts
         prior = (
             (VAGUE * v.scale) ** 2
             + (VAGUE * v.effect) ** 2 * np.outer(counts, counts)
             + v.effect**2 * (carried @ carried.T)
             + np.diag(np.where(counts > 0, v.interaction**2, 0.0))
         )
-        of = np.array(self._of, dtype=int)
+        of = self._of
         trials = prior[np.ix_(of, of)] + np.diag(v.noise**2 + np.array(self._vague))
         losses = self._tamed(np.array(self._losses) - self._origin)
         self._factor = Factor.of(trials, losses, prior[of], np.diag(prior).copy())

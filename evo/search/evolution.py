@@ -4,8 +4,8 @@ Nothing is decided on a number, but on what is believed of a variant after all t
 its relatives (see `estimates`). Parents are drawn by Thompson sampling: each by the probability
 that it is the best (Thompson 1933). A trial goes where it is worth most: to a new variant, or to
 one more of a challenger or the champion (the knowledge gradient; Frazier, Powell, Dayanik 2008). A
-challenger is promoted when it is better with enough probability, was measured with fresh seeds, and
-is better on holdout too.
+challenger is promoted when it is proven better (see `promotion`), with fresh seeds and on holdout
+too; where later evidence says otherwise, the champion goes back.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ from evo.nouns import (
 from evo.search.beliefs import Beliefs
 from evo.search.breeding import DRAWS, Breeding, Part, Plan
 from evo.search.estimates import normal
+from evo.search.promotion import is_doubtful, is_proven
 from evo.search.pruning import Hope, Pruner
 from evo.search.selection import Candidate, survivors
 
-MOST_REPLICATES = 8
+MOST_REPLICATES = 12
 """Of one variant."""
+NOMINATED = 0.9
+"""Probability of being better from which on a challenger is measured until it is proven or not."""
 DOUBTFUL = 1.0
 """Standard deviations by which a diff must be believed to help, or it is worth taking out."""
 FORGONE = 0.15
@@ -53,6 +56,7 @@ class Evolution(Breeding):
         self._parts = plan.parts
         self._beliefs = Beliefs(plan.direction, kin=Part.ESTIMATES in plan.parts)
         self._pruner = Pruner(plan.false_kills if Part.PRUNING in plan.parts else 0.0)
+        self._former: list[int] = []  # champions before this one, that it may go back to
         self._wanted: dict[int, int] | None = None
 
     def estimate(self, variant: int) -> Estimate | None:
@@ -77,7 +81,7 @@ class Evolution(Breeding):
 
     def foregoes(self, variant: int) -> bool:
         of, diff = self._beliefs.of, self._beliefs.own(variant)
-        if Part.MEMORY not in self._parts or not diff or of.carriers(diff) < 2:
+        if not {Part.MEMORY, Part.ESTIMATES} <= self._parts or not diff or of.carriers(diff) < 2:
             return False
         mean, std = of.effect(diff)
         return normal(-mean / std) < FORGONE if std > 0 else mean >= 0
@@ -113,7 +117,7 @@ class Evolution(Breeding):
 
     def _cross(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
         """A drawn parent with whomever it makes the best child, by the diffs of both."""
-        if Part.STACKING not in self._parts:
+        if not {Part.STACKING, Part.ESTIMATES} <= self._parts:
             return super()._cross(chance)
         effects, beliefs = self._beliefs.of.effects(), self._beliefs
         for _ in range(DRAWS):
@@ -132,6 +136,8 @@ class Evolution(Breeding):
 
     def _graft(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
         """A drawn parent with the founder that a draw from what is believed calls the best."""
+        if Part.ESTIMATES not in self._parts:
+            return super()._graft(chance)
         parent, of = self._parent(chance), self._beliefs.of
         unknown = (of.mean_effect(), of.variances.effect)
         drawn = []
@@ -147,15 +153,19 @@ class Evolution(Breeding):
 
     def _ablate(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
         """A drawn parent without the diff that is believed to help it least, if it may hurt."""
-        effects, parent = self._beliefs.of.effects(), self._parent(chance)
-        found = []
-        for variant in sorted(self._ledger.ancestors(parent) | {parent}):
-            name = self._beliefs.own(variant)
-            if name in self._beliefs.carried(parent) and variant != parent:
-                tried = self._ledger.tried("ablate", (parent,), str(variant))
-                if not tried and effects[name] > -DOUBTFUL * self._beliefs.of.effect(name)[1]:
-                    found.append((-effects[name], variant))
-        return ((parent,), str(min(found)[1])) if found else None
+        if Part.ESTIMATES not in self._parts:
+            return super()._ablate(chance)
+        of, parent = self._beliefs.of, self._parent(chance)
+        effects, carried = of.effects(), self._beliefs.carried(parent)
+        brought = {
+            variant: self._beliefs.own(variant) for variant in self._ledger.ancestors(parent)
+        }
+        theirs = {variant: name for variant, name in brought.items() if name in carried}
+        for variant, name in sorted(theirs.items(), key=lambda one: (-effects[one[1]], one[0])):
+            if not self._ledger.tried("ablate", (parent,), str(variant)):
+                is_in_doubt = effects[name] > -DOUBTFUL * of.effect(name)[1]
+                return ((parent,), str(variant)) if is_in_doubt else None
+        return None
 
     def _rank(self) -> None:
         step = EQUAL * self._beliefs.of.variances.noise
@@ -175,8 +185,12 @@ class Evolution(Breeding):
     def _promote(self) -> None:
         if self._crown_the_baseline():
             return
+        assert self._champion is not None
+        while self._former and is_doubtful(self._beliefs.of, self._champion, self._former[-1]):
+            self._champion = self._former.pop()
         challenger = self._challenger()
         if challenger is not None and self._is_proven(challenger):
+            self._former.append(self._champion)
             self._champion = challenger
 
     def _challenger(self) -> int | None:
@@ -186,18 +200,26 @@ class Evolution(Breeding):
         chances = [
             (self._beliefs.of.better(one, self._champion), -one)
             for one in self._living
-            if one != self._champion and (self._holds_out(one) or not self._is_confirmed(one))
+            if one != self._champion and self._is_eligible(one)
         ]
         chance, one = max(chances, default=(0.0, 0))
         return -one if chance > 0.5 else None
 
+    def _is_eligible(self, variant: int) -> bool:
+        """Whether it can still be proven: more trials may be made of it, or it is."""
+        if self._is_confirmed(variant) and not self._holds_out(variant):
+            return False
+        trials = len(self._ledger[variant].losses)
+        return trials < MOST_REPLICATES or self._is_proven(variant)
+
     def _is_proven(self, variant: int) -> bool:
         assert self._champion is not None
+        sides = self._ledger[variant], self._ledger[self._champion]
         return (
             self._is_confirmed(variant)
             and self._is_confirmed(self._champion)
-            and self._beliefs.of.better(variant, self._champion) >= self._plan.confidence
             and self._holds_out(variant)
+            and is_proven(self._beliefs.of, *sides, self._plan.confidence)
         )
 
     def _is_confirmed(self, variant: int) -> bool:
@@ -218,9 +240,13 @@ class Evolution(Breeding):
         if challenger is None or champion is None:
             return {}
         counts = {one: len(self._ledger[one].losses) for one in (challenger, champion)}
-        if self._beliefs.of.better(challenger, champion) >= self._plan.confidence:
+        if self._beliefs.of.better(challenger, champion) >= NOMINATED:
             needed = self._plan.confirmations
-            return {one: needed for one, count in counts.items() if count < needed}
+            if lacking := {one: needed for one, count in counts.items() if count < needed}:
+                return lacking
+            one = challenger if counts[challenger] < counts[champion] else champion
+            if counts[one] < MOST_REPLICATES and not self._is_proven(challenger):
+                return {one: counts[one] + 1}
         if Part.REPLICATES not in self._parts:
             return {}
         worth, one = max((self._worth_of(one, challenger), one) for one in counts)

@@ -42,6 +42,7 @@ class Ledger:
     def __init__(self, direction: Direction) -> None:
         self._direction = direction
         self._entries: dict[int, Entry] = {}
+        self._ancestors: dict[int, frozenset[int]] = {}
         self._attempts: set[tuple[str, tuple[int, ...], str]] = set()
         self._outstanding: dict[int, tuple[str, tuple[int, ...], str]] = {}
         self._favours: dict[int, Favour] = {}
@@ -57,6 +58,8 @@ class Ledger:
 
     def add_variant(self, variant: Variant) -> None:
         self._entries[variant.id] = Entry(variant)
+        known = (self._ancestors[parent] for parent in variant.parents)
+        self._ancestors[variant.id] = frozenset(variant.parents).union(*known)
 
     def add_trial(self, trial: Trial) -> Entry:
         """Adds a finished trial to its variant.
@@ -119,16 +122,9 @@ class Ledger:
         known = [*self._attempts, *self._outstanding.values()]
         return any(name == operator for name, _, _ in known)
 
-    def ancestors(self, variant: int) -> set[int]:
+    def ancestors(self, variant: int) -> frozenset[int]:
         """Every variant that this one descends from, without itself."""
-        found: set[int] = set()
-        front = list(self._entries[variant].variant.parents)
-        while front:
-            ancestor = front.pop()
-            if ancestor not in found:
-                found.add(ancestor)
-                front += self._entries[ancestor].variant.parents
-        return found
+        return self._ancestors[variant]
 
     def noise(self) -> float | None:
         """Standard deviation of one trial, pooled over all variants with replicates.

@@ -93,6 +93,7 @@ def cases(
     trials: int,
     slots: Sequence[int] = SLOTS,
     noises: Iterable[str] = tuple(NOISES),
+    kinds: Iterable[Kind] = tuple(Kind),
     without: Iterable[Part] = (),
 ) -> list[Case]:
     """Every combination; each part of `without` is switched off in the population strategy."""
@@ -100,7 +101,7 @@ def cases(
     return [
         Case(Regime(kind, noise, places, strategy, part), seed, trials)
         for kind, noise, places, (strategy, part), seed in itertools.product(
-            Kind, noises, slots, fighters, seeds
+            kinds, noises, slots, fighters, seeds
         )
     ]
 
@@ -117,17 +118,24 @@ def simulate(case: Case) -> tuple[Case, Outcomes, float]:
 
 
 def run(wanted: Sequence[Case], on_done: Callable[[], None] = lambda: None) -> Iterator[Row]:
-    """Simulates all cases on all cores; a row for each regime."""
+    """Simulates all cases on all cores that it may use; a row for each regime."""
     # One thread each: the matrices are small, and the cores have other cases to work on.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     groups: dict[Regime, list[tuple[Outcomes, float]]] = {}
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(_cores()) as pool:
         for case, outcomes, best in pool.map(simulate, wanted, chunksize=2):
             groups.setdefault(case.regime, []).append((outcomes, best))
             on_done()
     for regime, found in groups.items():
         yield _row(regime, found, wanted[0].trials)
+
+
+def _cores() -> int:
+    """Cores that this process may run on, where the system says."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def speed_up(alone: Row, together: Row) -> float | None:

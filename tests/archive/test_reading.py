@@ -176,3 +176,17 @@ def test_optimism_is_what_a_champion_loses_on_holdout_beyond_the_baseline(tmp_pa
     assert [row[2] for row in found] == pytest.approx([0.0, 0.1])
     assert story.holdout == 1.9
     assert story.optimism == pytest.approx(0.1)
+
+
+def test_opening_a_strangers_file_reads_no_other(tmp_path: Path) -> None:
+    """Its `meta` may be a view that is asked before anybody asks anything."""
+    secret, path = tmp_path / "secret.txt", tmp_path / "archive.duckdb"
+    secret.write_text("secret")
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE SCHEMA other")
+        connection.execute("CREATE TABLE other.meta (schema_version INTEGER)")
+        connection.execute(
+            f"CREATE VIEW meta AS SELECT 1 AS schema_version FROM read_text('{secret}')"
+        )
+    with pytest.raises(ArchiveError, match="not an archive"):
+        Reader.open(path)

@@ -5,6 +5,7 @@ what it is. The honest twin of each has the same weights and passes.
 """
 
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -293,6 +294,29 @@ def test_a_model_that_never_takes_its_weights_is_timed_out(corpus: Corpus) -> No
     deaf = "import sys, time\nif 'evo.arena.scorer' in sys.modules:\n    time.sleep(600)\n"
     status, cause = outcome(corpus, wide + deaf, replace(RULES, scoring_seconds=4.0), wide)
     assert (status, cause) == (Status.TIMED_OUT, "scoring took more than 4 s")
+
+
+def test_a_model_that_trains_on_while_it_is_scored_is_refused(corpus: Corpus) -> None:
+    """Its weights hold the text of the stream; that time would be on no clock."""
+    learning = with_forward(
+        "import time\n"
+        "began = time.process_time()\n"
+        "while not hasattr(self, 'ready') and time.process_time() - began < 6:\n    pass\n"
+        "self.ready = True\n"
+        "return self.head(self.embedding(tokens))"
+    )
+    status, cause = outcome(corpus, learning)
+    assert status is Status.TIMED_OUT
+    assert "its first answer took" in cause
+
+
+def test_a_compiled_model_is_scored_without_compiling_it(corpus: Corpus) -> None:
+    compiled = BIGRAM.replace(
+        "return Bigram(vocab_size, scale)", "return torch.compile(Bigram(vocab_size, scale))"
+    )
+    began = time.monotonic()
+    assert examine(corpus, compiled).honest
+    assert time.monotonic() - began < 30
 
 
 @pytest.fixture

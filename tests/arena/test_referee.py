@@ -1,5 +1,6 @@
 """The referee, with real cells: honest scripts get a score, all others a reason."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -137,6 +138,36 @@ def test_a_script_that_fails_is_told_apart(corpus: Corpus, name: str) -> None:
     assert (measurement.status, measurement.score) == (status, None), measurement.cause
     assert cause in measurement.cause
     assert "\n" not in measurement.cause
+
+
+PADDED = """
+import time
+from evo.arena.wire import write_parts
+for _ in arena.batches(1):
+    pass
+def late():
+    began = time.process_time()
+    while time.process_time() - began < {late}:
+        pass
+    yield from [bytes(1 << 20)] * {megabytes}
+write_parts(arena._outbound, 7, {megabytes} << 20, late())
+time.sleep(9)
+"""
+"""Weights that are announced in time, and on their way for so long."""
+
+
+@pytest.mark.parametrize(
+    ("late", "megabytes", "status"),
+    [(0.6, 300, Status.TIMED_OUT), (0.3, 1, Status.TIMED_OUT), (0.2, 120, Status.CRASHED)],
+)
+def test_the_time_that_weights_take_is_limited(
+    corpus: Corpus, late: float, megabytes: int, status: Status
+) -> None:
+    """Those that come in time aren't any: they are refused by who is to load them."""
+    rules = replace(RULES, weights_mb=512)
+    script = with_train(PADDED.format(late=late, megabytes=megabytes))
+    measurement = Referee(corpus, OpenSandbox(), rules).measure(script, 1)
+    assert measurement.status is status, measurement.cause
 
 
 def test_a_checkpoint_counts_when_the_trainee_dies_later(corpus: Corpus) -> None:

@@ -35,10 +35,12 @@ time.sleep(60)
     "children that nobody waits for": """
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 for _ in range(10):
+    reading, writing = os.pipe()
     if os.fork() == 0:
         burn(0.15)
         os._exit(0)
-    time.sleep(0.2)
+    os.close(writing)
+    os.read(reading, 1)  # until its end
 say("burnt")
 time.sleep(60)
 """,

@@ -350,7 +350,7 @@ def test_a_trial_that_crashes_costs_its_variant_and_not_the_search(tmp_path: Pat
         "import time\n", "import time\nDEPTH = 1\nassert DEPTH == 1, 'too deep'\n", 1
     )
     project = make_project(tmp_path, script=script)
-    assert assembled(project, trials=20, proposals_ahead=0).run() is Phase.STOPPED
+    assert assembled(project, trials=40, proposals_ahead=0).run() is Phase.STOPPED
     found = rows(
         project,
         "SELECT DISTINCT status, cause, score FROM trials WHERE seq IS NOT NULL "

@@ -18,9 +18,9 @@ from evo.models.model import Message, Model, ModelError
 from evo.models.roster import Conduct
 from evo.models.scripted_model import ScriptedModel
 from evo.nouns import CallOutcome
-from tests.models.muse import Muse
+from tests.models.muse import FAULTS, Muse
 from tests.models.server import Request, Said, Server, serving
-from tests.projects import evo, make_project, rows, sql, wait_until
+from tests.projects import make_project, rows, sql
 
 QUICK = Conduct(concurrent_calls=8, first_wait_seconds=0.001, first_rest_seconds=0.2)
 MODEL = "openai/gpt-4o-mini"
@@ -84,20 +84,29 @@ def scripted(muse: Muse, name: str = "scripted", usd_per_call: float = 0.0) -> S
     return ScriptedModel(name, script, usd_per_call=usd_per_call)
 
 
-def test_evo_run_evolves_with_mutation_crossing_and_repair_over_http(tmp_path: Path) -> None:
-    muse = Muse(slips=0.25, conflict=True)
-    with serving(muse) as server:
+def test_a_search_and_its_resumption_mutate_cross_and_repair_over_http(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-environment")
+    load_litellm()  # or the trials are over before it is
+    wanted = {"mutate", "cross", "repair"}
+    with serving(Muse(slips=0.35, conflict=True)) as server:
         project = project_with(tmp_path, server)
-        key = {"OPENAI_API_KEY": "sk-of-the-environment"}
-        evo(project, "run", "--trials", "45", "--plain", variables=key)
-    found = sql(
-        project,
-        "SELECT operator, role, model, count(*) AS n, sum(cost_usd) AS usd, "
-        "count(*) FILTER (outcome = 'accepted') AS accepted FROM proposals "
-        "WHERE model <> '' GROUP BY ALL",
-    )
-    by_operator = {str(one["operator"]): one for one in found}
-    assert {"mutate", "cross", "repair"} <= set(by_operator), found
+        for session in range(8):
+            engine_of(project, trials=8).run()
+            found = sql(
+                project,
+                "SELECT operator, role, model, count(*) AS n, sum(cost_usd) AS usd, "
+                "count(*) FILTER (outcome = 'accepted') AS accepted FROM proposals "
+                "WHERE model <> '' GROUP BY ALL",
+            )
+            by_operator = {str(one["operator"]): one for one in found}
+            accepted = {name for name, one in by_operator.items() if one["accepted"]}
+            if session and wanted <= accepted:
+                break
+    ids = [row[0] for row in rows(project, "SELECT id FROM llm_calls ORDER BY id")]
+    assert ids == list(range(len(ids)))
+    assert wanted <= set(by_operator), found
     assert by_operator["mutate"]["role"] == "gambler"
     assert by_operator["repair"]["role"] == "debugger"
     for operator in ("mutate", "cross", "repair"):
@@ -142,6 +151,7 @@ def test_a_thousand_calls_with_faults_of_every_kind_lose_and_double_nothing(tmp_
                 break
         asked = len(server.requests)
     assert asked >= 1000
+    assert set(muse.kinds) >= set(FAULTS), "a kind of fault never came up"
     ids = [row[0] for row in rows(project, "SELECT id FROM proposals ORDER BY id")]
     assert ids == list(range(len(ids)))
     assert rows(project, "SELECT count(*) FROM llm_calls")[0][0] >= asked * 0.97
@@ -156,7 +166,7 @@ def test_a_thousand_calls_with_faults_of_every_kind_lose_and_double_nothing(tmp_
     outcomes = {row[0] for row in rows(project, "SELECT DISTINCT outcome FROM llm_calls")}
     assert outcomes >= {
         "answered", "unusable", "empty", "truncated", "filtered", "timed_out", "rate_limited",
-        "overloaded", "disconnected", "unauthorised",
+        "overloaded", "disconnected", "unauthorised", "unknown_model",
     }  # fmt: skip
     assert not rows(project, "SELECT cause FROM llm_calls WHERE cause LIKE '%sk-abc%'")
 
@@ -196,7 +206,7 @@ def test_with_no_model_left_the_offline_operators_carry_the_search(tmp_path: Pat
     def fail(messages: object) -> ModelError:
         return ModelError("the key is wrong", CallOutcome.UNAUTHORISED)
 
-    assert engine_of(project, ScriptedModel("locked", fail), trials=20).run() is Phase.STOPPED
+    assert engine_of(project, ScriptedModel("locked", fail), trials=8).run() is Phase.STOPPED
     accepted = "SELECT DISTINCT operator FROM proposals WHERE outcome = 'accepted'"
     operators = {row[0] for row in rows(project, accepted)}
     assert "tune" in operators
@@ -205,50 +215,34 @@ def test_with_no_model_left_the_offline_operators_carry_the_search(tmp_path: Pat
     assert any("locked is rested for" in text and "the key is wrong" in text for [text] in notes)
 
 
-def test_a_program_that_is_edited_rules_the_next_proposal(tmp_path: Path) -> None:
+def test_a_program_that_is_edited_rules_the_next_proposal_with_its_roles(tmp_path: Path) -> None:
     project = make_project(tmp_path, slots=1)
-    told: list[str] = []
-    muse = Muse()
+    program, muse, told = project / "program.md", Muse(), list[str]()
+    program.write_text(PROGRAM)
 
     def script(messages: object) -> str:
         assert isinstance(messages, list)
         told.append(messages[0].text)
-        if len(told) == 5:
-            (project / "program.md").write_text("Now be bolder.\n")
+        if len(told) == 2:
+            program.write_text(PROGRAM.replace("gambler", "poet").replace("bold", "brief"))
         return muse.answer(messages[1].text)
 
-    engine_of(project, ScriptedModel("one", script), trials=15).run()
-    assert "Lower is better." in told[0]
-    assert "Now be bolder." in told[-1]
-    by_program = rows(project, "SELECT p.text, y.proposals FROM program_yield y JOIN programs p "
-                               "ON p.sha = y.program_sha ORDER BY y.first_seen")  # fmt: skip
-    assert [text for text, _ in by_program] == ["Lower is better.\n", "Now be bolder.\n"]
-    assert all(count > 0 for _, count in by_program)
-
-
-def test_roles_that_come_and_go_in_program_md_get_work_and_lose_it_at_once(tmp_path: Path) -> None:
-    project = make_project(tmp_path, slots=1)
-    program, muse, edited = project / "program.md", Muse(), PROGRAM.replace("gambler", "poet")
-    program.write_text(PROGRAM)
-    told = 0
-
-    def script(messages: object) -> str:
-        nonlocal told
-        assert isinstance(messages, list)
-        told += 1
-        if told == 2:
-            program.write_text(edited)
-        return muse.answer(messages[1].text)
-
-    sequence = "SELECT role, program_sha = (SELECT sha FROM programs WHERE text LIKE '%poet%'), id "
-    sequence += "FROM proposals WHERE operator = 'mutate' AND outcome <> 'malformed' ORDER BY id"
-    engine_of(project, ScriptedModel("one", script), trials=24, proposals_ahead=0).run()
+    model = ScriptedModel("one", script)
+    sequence = (
+        "SELECT p.role, g.text LIKE '%poet%' FROM proposals p JOIN programs g "
+        "ON g.sha = p.program_sha WHERE p.operator = 'mutate' ORDER BY p.id"
+    )
+    engine_of(project, model, trials=11, proposals_ahead=0).run()
     found = rows(project, sequence)
-    assert {role for role, new, _ in found if not new} == {"gambler"}
-    assert {role for role, new, _ in found if new} == {"poet"}
-    again = engine_of(project, ScriptedModel("one", script), trials=4, proposals_ahead=0)
-    again.run()
-    assert {role for role, new, _ in rows(project, sequence)[len(found) :]} <= {"poet"}
+    assert {role for role, edited in found if not edited} == {"gambler"}
+    assert {role for role, edited in found if edited} == {"poet"}
+    assert "Be bold." in told[0]
+    assert "Be brief." in told[-1]
+    engine_of(project, model, trials=2, proposals_ahead=0).run()
+    assert {role for role, _ in rows(project, sequence)[len(found) :]} <= {"poet"}
+    by_program = rows(project, "SELECT proposals FROM program_yield ORDER BY first_seen")
+    assert len(by_program) == 2
+    assert all(count > 0 for [count] in by_program)
 
 
 def test_a_model_is_told_what_its_duplicate_did_and_once_only(tmp_path: Path) -> None:
@@ -262,7 +256,7 @@ def test_a_model_is_told_what_its_duplicate_did_and_once_only(tmp_path: Path) ->
         block = f"<<<<<<< SEARCH\n{old}\n=======\nKNOB = 9.0\n>>>>>>> REPLACE"
         return f"Title: Always this\nRationale: I know no other.\n\n{block}"
 
-    engine_of(project, ScriptedModel("stubborn", script), trials=20, proposals_ahead=0).run()
+    engine_of(project, ScriptedModel("stubborn", script), trials=12, proposals_ahead=0).run()
     assert all(len(talk) <= 6 for talk in talks)
     told = [talk[-1].text for talk in talks if "That was tried before" in talk[-1].text]
     assert told
@@ -290,15 +284,6 @@ def test_an_engine_that_ends_tells_of_the_calls_in_flight(tmp_path: Path) -> Non
     assert outcomes == {"abandoned"}
 
 
-def test_a_resumed_run_goes_on_with_what_it_knew(tmp_path: Path) -> None:
-    project = make_project(tmp_path, slots=1)
-    for _ in range(2):
-        engine_of(project, scripted(Muse(slips=0.3)), trials=15).run()
-    ids = [row[0] for row in rows(project, "SELECT id FROM llm_calls ORDER BY id")]
-    assert ids == list(range(len(ids)))
-    assert rows(project, "SELECT count(*) FROM proposals WHERE operator = 'repair'")[0][0] > 0
-
-
 def test_without_a_model_no_call_is_made_and_no_operator_asks_for_one(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     engine_of(project, trials=8).run()
@@ -316,8 +301,10 @@ def test_an_unknown_model_name_is_told_to_people_and_hurts_nothing(tmp_path: Pat
 
 
 def test_keys_of_the_environment_reach_neither_server_by_prompt_nor_the_trials(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-never-to-be-seen")
+    load_litellm()  # or the trials are over before it is
     muse = Muse()
     prompts: list[str] = []
 
@@ -331,9 +318,8 @@ def test_keys_of_the_environment_reach_neither_server_by_prompt_nor_the_trials(
             (project / "script.py").read_text() + "import os\nprint(sorted(os.environ.items()))\n"
             + 'print("score:", 1.0)\n'
         )  # fmt: skip
-        key = {"OPENAI_API_KEY": "sk-never-to-be-seen"}
-        evo(project, "run", "--trials", "4", "--plain", variables=key)
-    wait_until(lambda: bool(prompts), "it was asked")
+        engine_of(project, trials=4).run()
+    assert prompts
     assert not any("sk-never-to-be-seen" in text for text in prompts)
     logs = list((project / "population" / "main" / "trials").rglob("log.txt"))
     assert logs

@@ -15,6 +15,7 @@ SLIP = "KNOB = KNOBB\n"
 FAULTS = (
     "prose", "foreign", "fences", "other_file", "half", "megabyte", "nothing", "ambiguous",
     "no_block", "slow", "garbage", "hang_up", "throttled", "broken", "filtered", "cut", "unkeyed",
+    "unknown",
 )  # fmt: skip
 
 
@@ -82,6 +83,7 @@ class Muse:
             "broken": Said(status=500),
             "filtered": Said("", finish="content_filter"),
             "cut": Said(block("KNOB = 1", "KNOB = 2")[:30], finish="length"),
+            "unknown": Said(status=404, error="The model `one` does not exist"),
             "unkeyed": Said(status=401, error="wrong key sk-abcdefghijkl"),
         }
         return told[kind]

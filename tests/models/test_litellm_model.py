@@ -176,8 +176,16 @@ def test_the_first_use_leaves_the_global_random_state_as_it_was() -> None:
 
 def test_nothing_on_the_way_to_a_command_imports_litellm() -> None:
     code = (
-        "import sys, random; random.seed(1); import evo.cli.main, evo.engine.assembly, "
-        "evo.models.litellm_model; assert 'litellm' not in sys.modules; "
+        "import sys; import evo.cli.main, evo.tui.app, evo.engine.assembly, "
+        "evo.models.litellm_model; assert 'litellm' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_a_fresh_import_of_litellm_is_kept_off_the_net_and_the_random_state() -> None:
+    code = (
+        "import sys, random; random.seed(1); "
         "from evo.models.litellm_model import load; before = random.getstate(); load(); "
         "assert 'litellm' in sys.modules and random.getstate() == before; import os; "
         "assert os.environ['LITELLM_LOCAL_MODEL_COST_MAP'] == 'True'"

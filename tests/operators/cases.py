@@ -14,9 +14,9 @@ from evo.nouns import (
     Task,
 )
 from evo.operators.casebook import Attempt, Case, Failure
-from evo.operators.program import parse_program
 from evo.operators.prompts import Dossier, Hunk, Situation
 from evo.patch import diff
+from evo.program import parse_program
 
 TASK = Task("train.py", Recipe.ARENA, "val_bpb", Direction.MINIMISE, 60.0, Clock.WALL)
 SITUATION = Situation(TASK, "1 × NVIDIA H100", context_tokens=8000, memory_mb=70_000)

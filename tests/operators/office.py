@@ -24,9 +24,9 @@ from evo.nouns import (
     Variant,
 )
 from evo.operators.authoring import Author
-from evo.operators.program import parse_program
 from evo.operators.screening import fingerprint
 from evo.patch import diff
+from evo.program import parse_program
 from tests.operators.cases import SITUATION
 from tests.operators.shelves import BASELINE, DictShelf
 

@@ -1,7 +1,7 @@
 """What models answer: blocks that fit, nearly fit and don't, diffs, whole files, and nonsense."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evo.operators.edits import Answer, AnswerError, Edit, apply, read, show
@@ -173,6 +173,7 @@ lines = st.lists(
 )  # fmt: skip
 
 
+@settings(max_examples=40)
 @given(lines, st.data())
 def test_a_block_of_lines_that_are_there_once_replaces_just_them(
     source: list[str], data: st.DataObject

@@ -9,7 +9,6 @@ from evo.models.model import Message, count_tokens
 from evo.nouns import Outcome
 from evo.operators.casebook import Attempt
 from evo.operators.edits import show
-from evo.operators.program import parse_program
 from evo.operators.prompts import (
     Dossier,
     Part,
@@ -19,6 +18,7 @@ from evo.operators.prompts import (
     fit,
     objection,
 )
+from evo.program import parse_program
 from tests.operators.cases import (
     ATTEMPTS,
     CROSS,

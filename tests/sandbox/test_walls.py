@@ -14,7 +14,7 @@ import pytest
 
 from evo.arena.profile import visible_gpus
 from evo.errors import ArenaError, SettingsError
-from evo.sandbox import canaries, canary, landlock, reach
+from evo.sandbox import canaries, canary, harness, landlock, reach
 from evo.sandbox.plan import Limits, Tier
 from evo.sandbox.sandbox import TierSandbox
 from evo.sandbox.walls import TRIED, choose, survey
@@ -246,6 +246,22 @@ def test_what_the_settings_make_readable_can_be_read_and_not_written(
     assert cell.wait(30) == 0
     cell.end()
     assert cell.log.tail().split() == ["known", "kept"]
+
+
+@pytest.mark.parametrize("place", ["lib/python3/site-packages", "src/app/.venv/lib"])
+def test_a_cell_of_an_evo_among_the_systems_programs_cant_read_its_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """As in an image of a container, where Python is below /usr/local and projects in /usr/src."""
+    usr, site = tmp_path / "usr", tmp_path / "usr" / place
+    (site / "torch").mkdir(parents=True)
+    (site / "evo" / "corpus").mkdir(parents=True)
+    monkeypatch.setattr(reach, "_USR", (str(usr),))
+    monkeypatch.setattr(harness, "SOURCE", site)
+    found = [Path(path) for path in reach._usr()]
+    assert (site / "torch" in found) is place.startswith("lib")
+    for path in found:
+        assert not (site / "evo").is_relative_to(path)
 
 
 def test_a_python_that_only_root_can_reach_is_known_as_such(tmp_path: Path) -> None:

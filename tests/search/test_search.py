@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo.nouns import Measurement, Outcome, Proposal, Purpose, Standing, Status, Trial
+from evo.nouns import Brief, Measurement, Outcome, Proposal, Purpose, Standing, Status, Trial
+from evo.search.bandit import Arm
 from evo.search.rivals import STRATEGIES
 from evo.search.search import Search
 from tests.search.world import FOUNDERS, PLAN, World, explore
@@ -22,6 +23,23 @@ def test_the_baseline_comes_first_and_then_founders_are_drawn_once(strategy: str
     assert {brief.operator for brief in first} == {"founder"}
     assert len({brief.subject for brief in first}) == PLAN.first_founders
     assert {brief.parents for brief in first} == {(0,)}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_models_are_asked_from_the_start_beside_the_founders(strategy: str) -> None:
+    world, arm = explore(strategy, 1), Arm("mutate", "optimizer", "one")
+    chance, asked = random.Random(1), list[Brief | None]()
+    world.search.offer({arm: 8.0, Arm("cross", "", "one"): 3.0})
+    for number in range(1, 30):
+        asked.append(world.search.ask(number, chance))
+    first = [brief for brief in asked[: 2 * PLAN.first_founders] if brief is not None]
+    assert {brief.operator for brief in first} == {"founder", "mutate"}
+    assert {brief.parents for brief in first} == {(0,)}
+    assert {(brief.role, brief.model) for brief in first if brief.operator == "mutate"} == {
+        ("optimizer", "one")
+    }
+    founders = [brief.subject for brief in asked if brief and brief.operator == "founder"]
+    assert len(set(founders)) == len(founders) >= PLAN.first_founders
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

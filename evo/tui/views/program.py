@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from evo.errors import SettingsError
-from evo.operators.program import read_program
+from evo.program import read_program
 from evo.text import clean_text
 from evo.tui.views.plotting import Piece
 

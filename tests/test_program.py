@@ -7,7 +7,7 @@ import pytest
 
 from evo.errors import SettingsError
 from evo.nouns import Program
-from evo.operators.program import ProgramFile, parse_program, read_program
+from evo.program import ProgramFile, parse_program, read_program
 
 ROOT = Path(__file__).parent.parent.parent
 TEXT = """\
