@@ -132,7 +132,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     run: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "main"
     """Name of the run: its folder under population/ and archive/."""
-    strategy: Literal["population", "greedy", "greedy-replicated", "best-of-n", "random"] = (
+    strategy: Literal["population", "greedy", "greedy-replicated", "best-of-n", "random", "tpe"] = (
         "population"
     )
     """How parents are chosen and improvements are kept."""

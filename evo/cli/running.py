@@ -46,7 +46,7 @@ def search_options(command: Any) -> Any:
         click.option(
             "--strategy",
             metavar="NAME",
-            help="population, greedy, greedy-replicated, best-of-n or random.",
+            help="population, greedy, greedy-replicated, best-of-n, random or tpe.",
         ),
         click.option("--seed", type=int, metavar="N", help="Seed of the search."),
         click.option(

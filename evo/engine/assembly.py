@@ -37,14 +37,14 @@ from evo.operators.founding import Founder
 from evo.operators.human import Human
 from evo.operators.operator import Operator
 from evo.operators.screening import screen
-from evo.operators.tuning import Tune
+from evo.operators.tuning import Tune, find_literals
 from evo.patch import FounderPatch, read_founder
 from evo.population.population import Population
 from evo.program import read_program
 from evo.sandbox import walls
 from evo.sandbox.plan import Tier
 from evo.search.breeding import Plan
-from evo.search.rivals import STRATEGIES
+from evo.search.rivals import ON_CONSTANTS, STRATEGIES
 
 
 def assemble(
@@ -112,8 +112,12 @@ def assemble(
             archive=archive,
             publisher=Publisher(archive, archive_folder / PUBLISHED),
             population=population,
-            search=STRATEGIES[settings.strategy](
-                replace(plan(settings, profile.task, founders), arms=studio.arms())
+            search=(STRATEGIES | ON_CONSTANTS)[settings.strategy](
+                replace(
+                    plan(settings, profile.task, founders),
+                    arms=studio.arms(),
+                    constants=constants(baseline, profile),
+                )
             ),
             shelf=shelf,
             baseline=baseline,
@@ -167,8 +171,7 @@ def setups_of(project: Path, settings: Settings, profile: Profile) -> list[Setup
 
 def operators(profile: Profile) -> dict[str, Operator]:
     """The operators that need no model, by name."""
-    column = 1 if profile.device == "cuda" else 0
-    made: tuple[Operator, ...] = (Tune(column), Crossover(), Ablate(), Founder(), Human())
+    made: tuple[Operator, ...] = (Tune(_column(profile)), Crossover(), Ablate(), Founder(), Human())
     return {operator.name: operator for operator in made}
 
 
@@ -177,6 +180,16 @@ def threads(settings: Settings, profile: Profile, studio: Studio) -> int:
     if studio.roster is None:
         return max(2, profile.slots)
     return max(2, profile.slots * max(1, settings.proposals_ahead))
+
+
+def constants(baseline: str, profile: Profile) -> dict[str, bool | int | float]:
+    """Numbers and switches of the baseline that can be tuned, by label."""
+    return {each.label: each.value for each in find_literals(baseline, _column(profile))}
+
+
+def _column(profile: Profile) -> int:
+    """Which column of a two-column constant counts on this machine."""
+    return 1 if profile.device == "cuda" else 0
 
 
 def plan(settings: Settings, task: Task, founders: Mapping[str, FounderPatch]) -> Plan:

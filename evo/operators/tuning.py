@@ -7,10 +7,11 @@ them in two columns, `DEPTH = (2, 8)[CUDA]`; only the column of this machine is 
 from __future__ import annotations
 
 import ast
+import json
 import math
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from evo.nouns import Brief, Proposal
@@ -42,7 +43,7 @@ class Literal:
 
 
 class Tune:
-    """Moves one constant, sometimes two.
+    """Moves one constant, sometimes two; or sets those that the brief's subject names, as JSON.
 
     Args:
         column: Which column of a two-column constant counts: 0 for the CPU, 1 for CUDA.
@@ -65,24 +66,50 @@ class Tune:
             return refuse(
                 brief, "there is no number or switch among the upper-case constants to tune"
             )
+        if brief.subject:
+            return _set(brief, source, literals)
         wanted = 2 if chance.random() < TWO_AT_ONCE else 1
         chosen = chance.sample(literals, min(wanted, len(literals)))
-        lines = [line.encode() for line in _LINE_START.split(source)]
-        told: list[str] = []
-        # From the end, so that offsets in a line that is changed twice stay right.
-        for each in sorted(chosen, key=lambda each: (each.line, each.start), reverse=True):
-            line = lines[each.line - 1]
-            was = line[each.start : each.end].decode()
-            now = step(each.value, was, chance)
-            lines[each.line - 1] = line[: each.start] + now.encode() + line[each.end :]
-            told.insert(0, f"{each.label} {was} -> {now}")
-        return settle(
-            brief,
-            source,
-            b"".join(lines).decode(),
-            title=", ".join(told),
-            rationale=f"Moves {' and '.join(told)}; nothing else changes.",
-        )
+        return _move(brief, source, chosen, lambda each, was: step(each.value, was, chance))
+
+
+def _set(brief: Brief, source: str, literals: list[Literal]) -> Proposal:
+    """Gives constants the values that the brief names, as JSON."""
+    try:
+        values = json.loads(brief.subject)
+        wanted = {str(label): value for label, value in dict(values).items()}
+    except (ValueError, TypeError):
+        return refuse(brief, f"tune takes values as JSON of a label each, not {brief.subject!r}")
+    known = {each.label: each for each in literals}
+    for label, value in wanted.items():
+        if label not in known:
+            return refuse(brief, f"there is no constant {label} to set")
+        if not isinstance(value, bool | int | float) or not math.isfinite(value):
+            return refuse(brief, f"{label} takes a number or a switch, not {value!r}")
+    chosen = [known[label] for label, value in wanted.items() if value != known[label].value]
+    return _move(brief, source, chosen, lambda each, _: repr(wanted[each.label]))
+
+
+def _move(
+    brief: Brief, source: str, chosen: list[Literal], text_of: Callable[[Literal, str], str]
+) -> Proposal:
+    """Writes other values into a text: `text_of` says which, of what stands there now."""
+    lines = [line.encode() for line in _LINE_START.split(source)]
+    told: list[str] = []
+    # From the end, so that offsets in a line that is changed twice stay right.
+    for each in sorted(chosen, key=lambda each: (each.line, each.start), reverse=True):
+        line = lines[each.line - 1]
+        was = line[each.start : each.end].decode()
+        now = text_of(each, was)
+        lines[each.line - 1] = line[: each.start] + now.encode() + line[each.end :]
+        told.insert(0, f"{each.label} {was} -> {now}")
+    return settle(
+        brief,
+        source,
+        b"".join(lines).decode(),
+        title=", ".join(told),
+        rationale=f"Moves {' and '.join(told)}; nothing else changes.",
+    )
 
 
 def find_literals(source: str, column: int) -> list[Literal]:

@@ -45,7 +45,7 @@ class Part(StrEnum):
     ESTIMATES = "estimates"
     """Relatives as evidence; without it, a variant is judged by its own trials."""
     REPLICATES = "replicates"
-    """Trials where they are worth most; without it, only those that a promotion needs."""
+    """Challenger and champion are measured again; without it, belief alone promotes."""
     STACKING = "stacking"
     """Mates chosen by their diffs; without it, drawn as parents are."""
     MEMORY = "memory"
@@ -74,6 +74,8 @@ class Plan:
     """A soft limit: what takes more has to be better for it. None: memory doesn't matter."""
     parts: frozenset[Part] = frozenset(Part)
     """What the population strategy does."""
+    constants: Mapping[str, bool | int | float] = field(default_factory=dict)
+    """Numbers and switches of the baseline, by label: what `tpe` moves."""
     arms: Mapping[Arm, float] = field(default_factory=dict)
     """What language models can be asked for to begin with, see `Search.offer`."""
 

@@ -2,10 +2,9 @@
 
 Nothing is decided on a number, but on what is believed of a variant after all trials of it and of
 its relatives (see `estimates`). Parents are drawn by Thompson sampling: each by the probability
-that it is the best (Thompson 1933). A trial goes where it is worth most: to a new variant, or to
-one more of a challenger or the champion (the knowledge gradient; Frazier, Powell, Dayanik 2008). A
-challenger is promoted when it is proven better (see `promotion`), with fresh seeds and on holdout
-too; where later evidence says otherwise, the champion goes back.
+that it is the best (Thompson 1933). A challenger that seems better is measured again, and so is the
+champion, until it is proven better (see `promotion`) with fresh seeds and on holdout too, or isn't;
+where later evidence says otherwise, the champion goes back.
 """
 
 from __future__ import annotations
@@ -195,6 +194,7 @@ class Evolution(Breeding):
         if self._crown_the_baseline():
             return
         assert self._champion is not None
+        self._former = [one for one in self._former if not self._ledger.is_banned(one)]
         while self._former and is_doubtful(self._beliefs.of, self._champion, self._former[-1]):
             self._champion = self._former.pop()
         challenger = self._challenger()
@@ -223,6 +223,8 @@ class Evolution(Breeding):
 
     def _is_proven(self, variant: int) -> bool:
         assert self._champion is not None
+        if Part.REPLICATES not in self._parts:
+            return self._beliefs.of.better(variant, self._champion) >= self._plan.confidence
         sides = self._ledger[variant], self._ledger[self._champion]
         return (
             self._is_confirmed(variant)
@@ -242,50 +244,20 @@ class Evolution(Breeding):
         champion = self._ledger[self._champion].holdout_mean
         return challenger is None or champion is None or challenger < champion
 
-    # What a trial is worth
+    # What is measured again
 
     def _replicates(self) -> dict[int, int]:
+        """One more trial of the challenger or the champion, until the one is proven or isn't."""
         challenger, champion = self._challenger(), self._champion
-        if challenger is None or champion is None:
+        if challenger is None or champion is None or Part.REPLICATES not in self._parts:
+            return {}
+        if self._beliefs.of.better(challenger, champion) < NOMINATED:
             return {}
         counts = {one: len(self._ledger[one].losses) for one in (challenger, champion)}
-        if self._beliefs.of.better(challenger, champion) >= NOMINATED:
-            needed = self._plan.confirmations
-            if lacking := {one: needed for one, count in counts.items() if count < needed}:
-                return lacking
-            one = challenger if counts[challenger] < counts[champion] else champion
-            if counts[one] < MOST_REPLICATES and not self._is_proven(challenger):
-                return {one: counts[one] + 1}
-        if Part.REPLICATES not in self._parts:
-            return {}
-        worth, one = max((self._worth_of(one, challenger), one) for one in counts)
-        if counts[one] >= MOST_REPLICATES or worth <= self._worth_of_a_new_one():
+        needed = self._plan.confirmations
+        if lacking := {one: needed for one, count in counts.items() if count < needed}:
+            return lacking
+        one = challenger if counts[challenger] < counts[champion] else champion
+        if counts[one] >= MOST_REPLICATES or self._is_proven(challenger):
             return {}
         return {one: counts[one] + 1}
-
-    def _worth_of(self, variant: int, challenger: int) -> float:
-        """What one more trial of a variant is expected to better the choice between the two by."""
-        assert self._champion is not None
-        of = self._beliefs.of
-        other = self._champion if variant == challenger else challenger
-        gap, std = of.difference(challenger, self._champion)
-        _, apart = of.difference(variant, other)
-        own, theirs = of.std(variant), of.std(other)
-        covariance = (own**2 + theirs**2 - apart**2) / 2
-        moved = (own**2 - covariance) / math.hypot(own, of.variances.noise)
-        return _expected_gain(-abs(gap), abs(moved)) if std > 0 else 0.0
-
-    def _worth_of_a_new_one(self) -> float:
-        """What the first trial of a child of the champion is expected to better it by."""
-        v = self._beliefs.of.variances
-        spread = v.effect**2 + v.interaction**2
-        moved = spread / math.sqrt(spread + v.noise**2) if spread else 0.0
-        return _expected_gain(-self._beliefs.of.mean_effect(), moved)
-
-
-def _expected_gain(mean: float, std: float) -> float:
-    """E max(0, X) for a normal X: what is gained by taking it only if it turns out positive."""
-    if std <= 0:
-        return max(0.0, mean)
-    z = mean / std
-    return mean * normal(z) + std * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)

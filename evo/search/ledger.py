@@ -103,12 +103,16 @@ class Ledger:
     def __contains__(self, variant: int) -> bool:
         return variant in self._entries
 
+    def everyone(self) -> Iterator[Entry]:
+        """All variants, in the order of their ids."""
+        return (entry for _, entry in sorted(self._entries.items()))
+
     def scored(self) -> Iterator[Entry]:
         """Variants with a score that nobody has banned, in the order of their ids."""
         return (
             entry
-            for number, entry in sorted(self._entries.items())
-            if entry.losses and not self.is_banned(number)
+            for entry in self.everyone()
+            if entry.losses and not self.is_banned(entry.variant.id)
         )
 
     def tried(self, operator: str, parents: Iterable[int], subject: str = "") -> bool:
@@ -138,7 +142,7 @@ class Ledger:
         replicate.
         """
         squares, freedom = 0.0, 0
-        for _, entry in sorted(self._entries.items()):
+        for entry in self.everyone():
             if len(entry.losses) > 1:
                 mean = entry.mean
                 squares += sum((loss - mean) ** 2 for loss in entry.losses)

@@ -37,6 +37,10 @@ WINDOW = 0.6
 """A curve's height at a rung is its mean from this share of the rung on: one batch is noise."""
 FEWEST = 12
 """Children that came to their end, before anything is stopped."""
+CAUTION = 1.2
+"""The scatter is taken to be so many times what those show that weren't stopped."""
+STEEPER = 1.5
+"""And the slope at most so many times."""
 GRID = 32
 """Points that a distribution is averaged over."""
 
@@ -200,10 +204,14 @@ def _line(pairs: Array) -> Line:
     tame &= np.abs(behind) <= np.quantile(np.abs(behind), 0.95)  # a curve may say anything
     d, f = behind[tame], worse[tame]
     slope = max(float(d @ f / max(f @ f, 1e-300)), 0.0)
+    # What fell behind was stopped, and isn't here, which makes the slope too small. The other
+    # regression, of F on D, makes it too large, but not for that reason.
+    steepest = float(d @ d / max(d @ f, 1e-300)) if slope else 0.0
     rest = (d - slope * f)[f <= np.median(worse)]
     ahead = rest[rest <= np.median(rest)] - np.median(rest)
     freedom = max(len(ahead) - 1, 1)
-    return Line(slope, math.sqrt(float(ahead @ ahead) / freedom), freedom)
+    scatter = CAUTION * math.sqrt(float(ahead @ ahead) / freedom)
+    return Line(min(steepest, STEEPER * slope), scatter, freedom)
 
 
 def _height(curve: Sequence[CurvePoint], until: float) -> float | None:

@@ -89,6 +89,13 @@ class RandomChoice(Breeding):
             self._champion = self._living[0]
 
 
+def tpe(plan: Plan) -> Search:
+    """Optuna's, see `evo.search.tpe`; imported when it is wanted, for it is an optional extra."""
+    from evo.search.tpe import Tpe
+
+    return Tpe(plan)
+
+
 STRATEGIES: dict[str, Callable[[Plan], Search]] = {
     "population": Evolution,
     "greedy": Greedy,
@@ -96,3 +103,6 @@ STRATEGIES: dict[str, Callable[[Plan], Search]] = {
     "best-of-n": BestOfMany,
     "random": RandomChoice,
 }
+"""Those that need nothing but what is told: they can be simulated."""
+ON_CONSTANTS: dict[str, Callable[[Plan], Search]] = {"tpe": tpe}
+"""Those that need the baseline's constants in their plan."""

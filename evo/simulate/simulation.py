@@ -110,7 +110,8 @@ class Simulation:
     noise: float
     slots: int = 1
     seed: int = 0
-    _genes: dict[int, Genes] = field(default_factory=dict)
+    genes: dict[int, Genes] = field(default_factory=dict)
+    """Ideas of each variant so far."""
     _known: dict[Genes, int] = field(default_factory=dict)
     _parents: dict[int, tuple[int, ...]] = field(default_factory=dict)
     _queue: deque[tuple[int, Purpose]] = field(default_factory=deque)
@@ -167,7 +168,7 @@ class Simulation:
         if trial.variant and not running.curve and self._crashes(trial.variant):
             self._finish(running, now, Measurement(Status.CRASHED, cause="simulated"))
             return
-        loss = self.landscape.seen(self._genes[trial.variant], share)
+        loss = self.landscape.seen(self.genes[trial.variant], share)
         loss += running.luck * math.sqrt(share) + running.chance.gauss(0, 0.2 * self.noise + 0.05)
         running.curve.append(CurvePoint(share, len(running.curve) + 1, loss))
         if share >= 1.0:
@@ -213,7 +214,7 @@ class Simulation:
     # Proposals
 
     def _truth(self, variant: int) -> float:
-        return self.landscape.truth(self._genes[variant])
+        return self.landscape.truth(self.genes[variant])
 
     def _fill(self) -> bool:
         """Sees to it that a trial is queued; False if there is nothing to try."""
@@ -242,10 +243,10 @@ class Simulation:
             )
         )
         if twin is None:
-            variant = len(self._genes)
-            self._genes[variant], self._known[genes] = genes, variant
+            variant = len(self.genes)
+            self.genes[variant], self._known[genes] = genes, variant
             self._parents[variant] = brief.parents
-            before = self._genes[brief.parents[0]] if brief.parents else genes
+            before = self.genes[brief.parents[0]] if brief.parents else genes
             self.search.tell(_variant(variant, brief, genes, before))
             if not self.search.foregoes(variant):
                 self._add(variant, Purpose.FIRST)
@@ -259,7 +260,7 @@ class Simulation:
 
     def _answer(self, brief: Brief) -> Genes:
         """The ideas of the child that an operator makes."""
-        parents = [self._genes[parent] for parent in brief.parents]
+        parents = [self.genes[parent] for parent in brief.parents]
         match brief.operator:
             case "baseline":
                 return frozenset()
@@ -270,7 +271,7 @@ class Simulation:
             case "ablate":
                 subject = int(brief.subject)
                 [before] = self._parents[subject]
-                return parents[0] - (self._genes[subject] - self._genes[before])
+                return parents[0] - (self.genes[subject] - self.genes[before])
             case _:
                 return parents[0] | {self.landscape.draw(brief.seed)}
 

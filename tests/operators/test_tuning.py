@@ -147,3 +147,33 @@ def test_the_style_of_a_literal_is_kept(value: float, written: str, wanted: set[
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 2**31))
 def test_a_step_is_always_a_finite_literal(value: float, seed: int) -> None:
     assert math.isfinite(ast.literal_eval(step(value, repr(value), random.Random(seed))))
+
+
+def set_to(subject: str) -> Proposal:
+    brief = Brief(1, "tune", (0,), seed=1, subject=subject)
+    return Tune(0).propose(brief, DictShelf({0: BASELINE}))
+
+
+def test_constants_are_set_to_what_the_brief_names_in_this_machines_column_only() -> None:
+    proposal = set_to('{"MATRIX_LR": 0.03, "DEPTH": 4, "TIED": false, "HEADS": 2}')
+    assert proposal.source is not None
+    now = labels(proposal.source)
+    assert (now["MATRIX_LR"], now["DEPTH"], now["TIED"]) == (0.03, 4, False)
+    assert labels(proposal.source, 1)["DEPTH"] == 8
+    assert "HEADS" not in proposal.title  # it had that value
+
+
+@pytest.mark.parametrize(
+    ("subject", "cause"),
+    [
+        ("DEPTH=4", "as JSON"),
+        ("[3]", "as JSON"),
+        ('{"WEIGHT": 4}', "no constant WEIGHT"),
+        ('{"DEPTH": "__import__"}', "a number or a switch"),
+        ('{"DEPTH": NaN}', "a number or a switch"),
+    ],
+)
+def test_a_brief_that_can_not_be_set_is_refused_by_name(subject: str, cause: str) -> None:
+    proposal = set_to(subject)
+    assert proposal.outcome is Outcome.MALFORMED
+    assert cause in proposal.cause

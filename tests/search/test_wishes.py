@@ -7,10 +7,10 @@ import pytest
 from evo.nouns import Favour, Proposal, Trial, Variant, Wish
 from evo.search.rivals import STRATEGIES
 from evo.search.search import Search
-from tests.search.world import PLAN, World, explore
+from tests.search.tape import PLAN, Tape, explore
 
 
-def wished(strategy: str, variant: int, favour: Favour, *, then: int = 60) -> World:
+def wished(strategy: str, variant: int, favour: Favour, *, then: int = 60) -> Tape:
     """A search of which somebody wants something half way."""
     world = explore(strategy, 30)
     world.search.tell(Wish(variant, favour))
@@ -22,7 +22,7 @@ def wished(strategy: str, variant: int, favour: Favour, *, then: int = 60) -> Wo
     return world
 
 
-def asked_of(world: World, variant: int) -> int:
+def asked_of(world: Tape, variant: int) -> int:
     return sum(variant in brief.parents for brief in world.briefs)
 
 
@@ -43,8 +43,7 @@ def test_a_banned_champion_gives_way_to_the_one_before_and_is_built_on_no_more(
 @pytest.mark.parametrize("strategy", [one for one in STRATEGIES if one != "best-of-n"])
 def test_what_is_pinned_stays_among_the_parents_however_bad_it_is(strategy: str) -> None:
     before = explore(strategy, 30)
-    scored = {one.variant for one in before.records if isinstance(one, Trial) and one.score}
-    worst = max(scored, key=before.truth)
+    worst = max(before.scored, key=before.truth)
     world = wished(strategy, worst, Favour.PINNED)
     assert worst in world.search.living()
     assert world.search.champion == before.search.champion

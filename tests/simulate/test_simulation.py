@@ -63,7 +63,7 @@ def test_equal_seeds_repeat_a_search_and_it_takes_as_many_trials_as_asked(
 ) -> None:
     first = simulated(strategy, Kind.DENSE, slots=slots)
     assert first == simulated(strategy, Kind.DENSE, slots=slots)
-    assert 30 <= first.trials <= 45
+    assert 30 <= first.trials <= 60  # those that are stopped make room for more
     assert 40 / slots <= first.hours < 40 / slots + 2  # what runs at the end is awaited
 
 
