@@ -69,7 +69,9 @@ class Reader:
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
             version = version_of(connection, path)
-            if version is None or version > VERSION:
+            if version is None:
+                raise ArchiveError(f"{path} is a DuckDB file, but not an archive of evo")
+            if version > VERSION:
                 raise ArchiveError(
                     f"{path} has schema version {version}, and this evo reads {VERSION}: update evo"
                 )

@@ -83,7 +83,9 @@ def version_of(connection: duckdb.DuckDBPyConnection, path: Path) -> int | None:
     Raises:
         ArchiveError: It is a DuckDB file of something else.
     """
-    [tables] = connection.execute("SELECT list(table_name) FROM duckdb_tables()").fetchall()[0]
+    [tables] = connection.execute(
+        "SELECT list(table_name) FROM duckdb_tables() WHERE schema_name = 'main'"
+    ).fetchall()[0]
     if not tables:
         return None
     if "meta" not in tables:

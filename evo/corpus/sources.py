@@ -43,6 +43,8 @@ TEXT_SUFFIXES = (".txt", ".md", ".text")
 SUPPORTED = "supported are .txt, .md, .text and .jsonl (also as .gz or .xz) and .parquet"
 UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error)
 ROWS_AT_A_TIME = 1_024
+MOST_LINE_BYTES = 64 << 20
+"""A small compressed file may hold a line that fills the memory."""
 
 
 class Document(NamedTuple):
@@ -265,9 +267,15 @@ def json_documents(stream: IO[bytes], path: Path) -> Iterator[Document]:
     """The `text` of every line of JSON.
 
     Raises:
-        CorpusError: A line isn't an object with a `text` that is a string.
+        CorpusError: A line isn't an object with a `text` that is a string, or is far too long.
     """
-    for number, line in enumerate(stream, start=1):
+    lines = iter(lambda: stream.readline(MOST_LINE_BYTES + 1), b"")
+    for number, line in enumerate(lines, start=1):
+        if len(line) > MOST_LINE_BYTES:
+            raise CorpusError(
+                f"{path}:{number} is longer than {MOST_LINE_BYTES >> 20} MB; split its document "
+                "into several or take it out"
+            )
         if not line.strip():
             continue
         try:

@@ -152,7 +152,7 @@ def _step(row: tuple[object, ...], noise: float | None, way: Direction) -> Step:
 
 
 def unconfirmed(reader: Reader, champion: Story) -> Step | None:
-    """Whoever has a better mean than the champion, but wasn't measured often enough to lead."""
+    """Whoever has a better mean than the champion, but isn't proven to be better."""
     best = champion.variant.score
     if best is None:
         return None
@@ -163,8 +163,7 @@ def unconfirmed(reader: Reader, champion: Story) -> Step | None:
     ).rows
     step = tell(reader, int(rows[0][0])).variant
     assert step.score is not None
-    leads = champion.direction.better(step.score.mean, best.mean)
-    return step if leads and step.score.trials < best.trials else None
+    return step if champion.direction.better(step.score.mean, best.mean) else None
 
 
 def _noise(reader: Reader) -> float | None:

@@ -39,8 +39,8 @@ def print_summary(archive: Path, console: Console) -> None:
     print_best(story, console)
     if contender is not None:
         console.print(
-            f"\nv{contender.variant} scored {contender.score} but hasn't held with a fresh seed "
-            "yet; `evo run` goes on with it",
+            f"\nv{contender.variant} scored {contender.score}, which may still be luck; "
+            "`evo run` finds out",
             highlight=False,
         )
     number = story.variant.variant
@@ -61,7 +61,7 @@ def print_best(story: Story, console: Console) -> None:
     console.print(_named("baseline", baseline, story), highlight=False)
     gain = story.gain
     if gain is None or best.variant == baseline.variant:
-        console.print("gain      none yet: nothing has beaten the baseline twice", highlight=False)
+        console.print("gain      none yet: nothing is proven better than the baseline", highlight=False)
         return
     share = f" ({gain / abs(baseline.score.mean):.1%})" if baseline.score else ""
     error = f" ± {story.gain_error:.4f}" if story.gain_error is not None else ""

@@ -66,11 +66,15 @@ def restrict(rights: dict[str, int], *, network: bool = False) -> None:
 
 def _allow(rules: int, path: str, allowed: int) -> None:
     try:
-        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        # A link is not followed: /lib may lead to /usr/lib, of which not all is allowed.
+        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return
     try:
-        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISLNK(mode):
+            return
+        if not stat.S_ISDIR(mode):
             allowed &= _OF_FILES
         beneath = allowed.to_bytes(8, "little") + descriptor.to_bytes(4, "little")
         _call(_ADD_RULE, rules, _PATH_BENEATH, beneath, 0)

@@ -65,7 +65,8 @@ def reach(more: Sequence[str] = (), *, gpu: bool = False, network: bool = False)
             raise FileNotFoundError(path)
     wanted = [
         *_SYSTEM, *_usr(), *_SETTINGS, *(("/sys",) if gpu else _MACHINE), *_python(),
-        str(harness.staged()), *_libraries(), *(str(Path(path).absolute()) for path in more),
+        *followed(str(harness.staged())), *_libraries(),
+        *(step for path in more for step in followed(path)),
     ]  # fmt: skip
     if network:
         wanted += [step for path in _NETWORK for step in followed(path)]
@@ -134,7 +135,8 @@ def _without_evo(folder: Path) -> list[str]:
 
 def _libraries() -> list[str]:
     parts = [part for name in PASSED_ON for part in os.environ.get(name, "").split(":")]
-    return [part for part in parts if part.startswith("/") and part.strip("/")]
+    found = [part for part in parts if part.startswith("/") and part.strip("/")]
+    return [step for part in found for step in followed(part)]
 
 
 def _gpu_nodes() -> list[str]:

@@ -59,7 +59,8 @@ class RunApp(App[LeaveHow]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,ctrl+c,ctrl+q", "leave", "Leave", priority=False),
+        Binding("q", "leave", "Leave", priority=False),
+        Binding("ctrl+c,ctrl+q", "leave", "Leave", show=False, priority=False),
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("ctrl+t", "next_theme", "Theme", show=False),
         Binding("s", "steer", "Steer"),

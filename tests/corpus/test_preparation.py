@@ -395,6 +395,15 @@ def test_a_broken_line_of_json_is_named(tmp_path: Path, line: bytes) -> None:
     assert f"{path}:3 isn't a JSON object with a string `text`" in refusal(path, tmp_path)
 
 
+def test_a_small_file_that_unpacks_to_an_endless_line_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.jsonl.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(b'{"text": "')
+        for _ in range(65):
+            file.write(b"x" * 2**20)
+    assert f"{path}:1 is longer than 64 MB" in refusal(path, tmp_path)
+
+
 def test_parquet_without_a_text_column_names_the_columns(tmp_path: Path) -> None:
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "a.parquet"

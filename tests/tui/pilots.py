@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from evo.tui.app import RunApp
 from evo.tui.dialogs import LeaveHow
+from evo.tui.panes.lineage import READ_SECONDS
 from evo.tui.views.place import Place
 from evo.tui.views.state import State
 
@@ -53,7 +54,11 @@ class Driver:
 
     async def quiet(self) -> None:
         """Waits until nothing is read or drawn any more, but for the look every second."""
-        await self.pilot.pause(0.1)  # whoever waits for the cursor to rest has begun
+        screen = self.app._run_screen()
+        if screen is not None and screen.current == "lineage":
+            await self.pilot.pause(READ_SECONDS + 0.02)  # it waits for the cursor to rest
+        else:
+            await self.pilot.pause()
         await self.until(
             lambda: all(one.is_finished for one in self.app.workers if one.group in READING),
             "all is read",

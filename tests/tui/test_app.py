@@ -504,7 +504,7 @@ def test_a_terminal_that_is_too_small_is_told_what_is_needed(over: Place) -> Non
     drive(over, script, size=(40, 10))
 
 
-@pytest.mark.parametrize("name", ["evo-light", "ansi-dark"])
+@pytest.mark.parametrize("name", [pytest.param("evo-light", marks=pytest.mark.slow), "ansi-dark"])
 def test_every_theme_draws_every_screen(
     over: Place, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_search_outlives_its_screen_and_is_steered_from_the_next_one(
     assert asked == [("pause", "paused"), ("resume", "resumed"), ("stop", "stopping")]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_left_to_finish_prints_its_end(project: Path) -> None:
     with Terminal(project, "run") as screen:
         screen.see("score self-reported")

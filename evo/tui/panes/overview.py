@@ -105,11 +105,13 @@ class OverviewPane(Pane):
         self._metric = snapshot.facts.metric if snapshot else ""
         if snapshot is None:
             waiting = "The baseline runs: nothing is published before it has a score."
-            if not pulse.alive:
+            if pulse.stamp is not None:
+                waiting = "The archive is being read."
+            elif not pulse.alive:
                 waiting = "Nothing is published yet; `evo run` starts a search."
             self.put("#headline", line([(waiting, "dim")]))
         else:
-            self._headline(snapshot, pulse.at)
+            self._headline(snapshot, view.last_moment(pulse, snapshot))
             self._pace(view.pace(pulse, snapshot), snapshot)
             self._side(pulse, snapshot)
         self._show_running(pulse, snapshot)

@@ -114,6 +114,14 @@ def best(snapshot: Snapshot) -> Best | None:
     return Best(row, snapshot.error(row), gain, snapshot.gain_error(row), share)
 
 
+def last_moment(pulse: Pulse, snapshot: Snapshot) -> float:
+    """Now for an engine at work, else when its last trial ended; Unix seconds."""
+    ended = snapshot.points[-1].finished_at if snapshot.points else None
+    if pulse.alive or ended is None:
+        return pulse.at
+    return ended.replace(tzinfo=UTC).timestamp()
+
+
 def gain_since(snapshot: Snapshot, seconds: float, now: float) -> float | None:
     """How much better the champion is than the one of some time ago.
 
