@@ -41,7 +41,7 @@ def bench() -> None:
 @click.option("--seeds", default=len(SEEDS), show_default=True, type=click.IntRange(1, 1000),
               metavar="N", help="Landscapes of each kind.")  # fmt: skip
 @click.option("--first-seed", default=SEEDS[0], show_default=True, type=click.IntRange(0),
-              metavar="N", help="Seed of the first; those below 20 were tuned on.")  # fmt: skip
+              metavar="N", help="Seed of the first; those below 120 were looked at.")  # fmt: skip
 @click.option("--trials", default=150, show_default=True, type=click.IntRange(10),
               help="Accelerator time of each search, in whole trials.")  # fmt: skip
 @click.option("--slots", "slots", multiple=True, type=click.IntRange(1, 64), default=SLOTS,

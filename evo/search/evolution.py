@@ -36,6 +36,11 @@ MOST_REPLICATES = 12
 """Of one variant."""
 NOMINATED = 0.9
 """Probability of being better from which on a challenger is measured until it is proven or not."""
+RATION = 0.2
+"""Share of the trials that may go into proofs: whoever leads unproven is built on all the same, and
+where improvements come fast, one proof then stands for several of them."""
+SPARE = 4
+"""Trials that may go into proofs beyond that share."""
 DOUBTFUL = 1.0
 """Standard deviations by which a diff must be believed to help, or it is worth taking out."""
 FORGONE = 0.15
@@ -252,6 +257,8 @@ class Evolution(Breeding):
         if challenger is None or champion is None or Part.REPLICATES not in self._parts:
             return {}
         if self._beliefs.of.better(challenger, champion) < NOMINATED:
+            return {}
+        if self._ledger.replicates > SPARE + RATION * self._ledger.trials:
             return {}
         counts = {one: len(self._ledger[one].losses) for one in (challenger, champion)}
         needed = self._plan.confirmations

@@ -103,6 +103,16 @@ class Ledger:
     def __contains__(self, variant: int) -> bool:
         return variant in self._entries
 
+    @property
+    def trials(self) -> int:
+        """Trials with a score."""
+        return sum(len(entry.losses) for entry in self._entries.values())
+
+    @property
+    def replicates(self) -> int:
+        """Trials with a score beyond the first of each variant."""
+        return sum(len(entry.losses) - 1 for entry in self._entries.values() if entry.losses)
+
     def everyone(self) -> Iterator[Entry]:
         """All variants, in the order of their ids."""
         return (entry for _, entry in sorted(self._entries.items()))
