@@ -114,6 +114,7 @@ def test_an_honest_model_passes_and_its_claim_stands(corpus: Corpus, name: str) 
     assert verdict.positions > 100
 
 
+@pytest.mark.slow
 def test_a_deeper_audit_asks_about_more_positions(corpus: Corpus) -> None:
     shallow, deep = examine(corpus, BIGRAM), examine(corpus, BIGRAM, passes=3)
     assert deep.honest
