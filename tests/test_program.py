@@ -9,7 +9,7 @@ from evo.errors import SettingsError
 from evo.nouns import Program
 from evo.program import ProgramFile, parse_program, read_program
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent
 TEXT = """\
 ---
 name: mine

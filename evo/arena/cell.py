@@ -58,6 +58,7 @@ def _run(job: Job, inbound: int, outbound: int) -> None:
 
         wipe(job.device)
         without_compilation(job.device)
+        write_frame(outbound, Kind.READY)
     module = load_module(job)
     if job.role is Role.TRAIN:
         from evo.arena.trainee import run_training

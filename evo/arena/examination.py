@@ -32,8 +32,8 @@ EVERYDAY_PASSES = 1
 DEEP_PASSES = 4
 """For a variant that may become the champion."""
 FIRST_ANSWER_SECONDS = {Clock.CPU: 5.0, Clock.WALL: 60.0}
-"""Of the budget's clock, from a scorer's start to its first answer: torch is loaded, and on a GPU
-perhaps something compiled. Who trains on can do it only here: later answers must agree with it."""
+"""Of the budget's clock, from when a scorer has loaded torch to its first answer: on a GPU it may
+have to compile. Who trains on can do it only here: later answers must agree with it."""
 FIRST_ANSWER_SHARE = 0.1
 """Of the budget, on top of that."""
 SELF_NATS = 0.01
@@ -234,10 +234,13 @@ class Questions:
     ) -> Iterator[tuple[int, tuple[NDArray[np.float32], NDArray[np.float32]]]]:
         rows, length = self._rules.score_rows, self._rules.sequence_len
         size = rows * (length + self._vocab_size) * 4
-        began = time.monotonic()
-        deadline = began + self._rules.scoring_seconds
-        reader = FrameReader(cell.outbound, {Kind.ANSWER: size, Kind.FAULT: 1 << 16})
+        deadline = time.monotonic() + self._rules.scoring_seconds
+        kinds = {Kind.READY: 0, Kind.ANSWER: size, Kind.FAULT: 1 << 16}
+        reader = FrameReader(cell.outbound, kinds)
         self._tell(cell, deadline, Kind.JOB, self._job)
+        if self._await(reader, cell, deadline).kind is not Kind.READY:
+            raise EndedError(Status.CRASHED, "scoring broke the protocol")
+        began = self._used(cell)  # loading torch isn't the candidate's affair
         self._tell(cell, deadline, Kind.WEIGHTS, self._weights)
         for start in range(0, len(tokens), rows):
             places = positions[start : start + rows].astype("<u4")
@@ -268,10 +271,7 @@ class Questions:
                 return frame
 
     def _check_first_answer(self, cell: Cell, began: float) -> None:
-        rules, used = self._rules, time.monotonic() - began
-        if rules.clock is Clock.CPU:
-            cell.meter.survey(at_once=True)
-            used = cell.meter.cpu_seconds()
+        rules, used = self._rules, self._used(cell) - began
         limit = FIRST_ANSWER_SECONDS[rules.clock] + FIRST_ANSWER_SHARE * rules.budget_seconds
         if used > limit:
             raise EndedError(
@@ -279,6 +279,12 @@ class Questions:
                 f"its first answer took {used:.0f} s when it was scored; {limit:.0f} are allowed "
                 "for building the model, loading the weights and one batch",
             )
+
+    def _used(self, cell: Cell) -> float:
+        if self._rules.clock is not Clock.CPU:
+            return time.monotonic()
+        cell.meter.survey(at_once=True)
+        return cell.meter.cpu_seconds()
 
     def _look_after(self, cell: Cell, deadline: float) -> None:
         check_memory(cell, self._rules.memory_mb)

@@ -32,6 +32,7 @@ class Kind(IntEnum):
     ANSWER = 8  # cell: float32 (rows, sequence_len), then float32 (rows, vocab_size)
     FAULT = 9  # cell: JSON of Fault
     DONE = 10  # cell: nothing more will come
+    READY = 12  # cell: evo's own code is loaded, and the candidate's isn't yet
     ASK = 11  # referee: a position u32 (rows,), then tokens (rows, sequence_len + 1)
 
 

@@ -61,7 +61,7 @@ def print_best(story: Story, console: Console) -> None:
     console.print(_named("baseline", baseline, story), highlight=False)
     gain = story.gain
     if gain is None or best.variant == baseline.variant:
-        console.print("gain      none yet: nothing is proven better than the baseline", highlight=False)
+        console.print("gain      none yet: nothing is proven to be better", highlight=False)
         return
     share = f" ({gain / abs(baseline.score.mean):.1%})" if baseline.score else ""
     error = f" ± {story.gain_error:.4f}" if story.gain_error is not None else ""

@@ -6,10 +6,11 @@ what it is. The honest twin of each has the same weights and passes.
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -105,7 +106,15 @@ HONEST = {
 }
 
 
-@pytest.mark.parametrize("name", HONEST)
+def first_quickly(names: Iterable[str], count: int = 1) -> list[Any]:
+    """Each takes two processes that load torch: all but the first are for the slow tests."""
+    return [
+        pytest.param(name, marks=[] if number < count else pytest.mark.slow)
+        for number, name in enumerate(names)
+    ]
+
+
+@pytest.mark.parametrize("name", first_quickly(HONEST))
 def test_an_honest_model_passes_and_its_claim_stands(corpus: Corpus, name: str) -> None:
     verdict = examine(corpus, HONEST[name])
     assert verdict.honest, verdict.reason
@@ -114,6 +123,7 @@ def test_an_honest_model_passes_and_its_claim_stands(corpus: Corpus, name: str) 
     assert verdict.positions > 100
 
 
+@pytest.mark.slow
 def test_a_deeper_audit_asks_about_more_positions(corpus: Corpus) -> None:
     shallow, deep = examine(corpus, BIGRAM), examine(corpus, BIGRAM, passes=3)
     assert deep.honest
@@ -240,7 +250,7 @@ UNSTEADY = {
 }
 
 
-@pytest.mark.parametrize("name", UNSTEADY)
+@pytest.mark.parametrize("name", first_quickly(UNSTEADY))
 def test_a_model_whose_answers_depend_on_something_else_is_refused_with_that_reason(
     corpus: Corpus, name: str
 ) -> None:
@@ -271,7 +281,7 @@ BROKEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("name", first_quickly(BROKEN, 2))
 def test_a_model_that_breaks_while_it_is_scored_has_no_score_and_tells_nothing(
     corpus: Corpus, name: str
 ) -> None:

@@ -57,6 +57,7 @@ def test_an_honest_script_is_scored(corpus: Corpus, tmp_path: Path) -> None:
     assert "hello" in (tmp_path / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_training_lowers_the_score(corpus: Corpus) -> None:
     trained = measure(corpus, BIGRAM)
     idle = "return build_model(arena.vocab_size, arena.sequence_len, arena.scale)"
@@ -156,6 +157,7 @@ time.sleep(9)
 """Weights that are announced in time, and on their way for so long."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("late", "megabytes", "status"),
     [(0.6, 300, Status.TIMED_OUT), (0.3, 1, Status.TIMED_OUT), (0.2, 120, Status.CRASHED)],

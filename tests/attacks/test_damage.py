@@ -212,7 +212,8 @@ def test_memory_stays_within_its_bounds(shared: World, tier: Tier, what: str) ->
     """The greatest that was seen is what a cell may hold, and as much as fits in between looks."""
     outcome = shared.run(tier, GREEDY[what])
     assert BEGUN in outcome.output
-    assert TRIED in outcome.output
+    # Who is seen to hold too much may be ended for it before the attempt is over.
+    assert TRIED in outcome.output or outcome.peak_memory_mb > LIMITS.memory_mb
     assert outcome.peak_memory_mb < 3 * LIMITS.memory_mb
     assert outcome.survivors == 0
     assert shared.harm() == []

@@ -267,6 +267,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_stops_the_engine_and_room_is_all_that_it_needs(
     small_disk: Path,
 ) -> None:
