@@ -82,50 +82,17 @@ def assemble(
     setups = setups_of(project, settings, profile)
     archive = Archive.open(folder / DATABASE)
     try:
-        begin(archive, settings, profile)
-        population = open_population(folder / REPOSITORY, settings.task.editable, archive)
-        founders, warnings = read_founders(project / settings.population_folder / FOUNDERS)
-        if setups[0].sandbox == Tier.OPEN:
-            warnings.append("trials run without a sandbox: they can read and change all you can")
-        shelf = PopulationShelf(population, founders)
-        known: dict[str, int] = {}
-        casebook = EngineCasebook(
-            profile.task.direction, folder / "trials", known, shelf.source, hints=shelf.hints
-        )
-        notes: queue.SimpleQueue[str] = queue.SimpleQueue()
-        studio = open_studio(
+        rooms = open_rooms(
+            archive,
             project=project,
             settings=settings,
             profile=profile,
-            archive=archive,
-            casebook=casebook,
-            say=notes.put,
+            folder=folder,
+            archive_folder=archive_folder,
+            baseline=baseline,
             tier=Tier(setups[0].sandbox),
             models=models,
             conduct=conduct,
-        )
-        rooms = Rooms(
-            folder=folder,
-            archive_folder=archive_folder,
-            settings=settings,
-            task=profile.task,
-            archive=archive,
-            publisher=Publisher(archive, archive_folder / PUBLISHED),
-            population=population,
-            search=(STRATEGIES | ON_CONSTANTS)[settings.strategy](
-                replace(
-                    plan(settings, profile.task, founders),
-                    arms=studio.arms(),
-                    constants=constants(baseline, profile),
-                )
-            ),
-            shelf=shelf,
-            baseline=baseline,
-            casebook=casebook,
-            studio=studio,
-            known=known,
-            notes=notes,
-            warnings=warnings,
         )
     except BaseException:
         archive.close()
@@ -134,15 +101,76 @@ def assemble(
     return Engine(
         rooms,
         lambda on_proposal: Desk(
-            operators=operators(profile) | dict(studio.operators) | dict(others or {}),
-            shelf=shelf,
+            operators=operators(profile) | dict(rooms.studio.operators) | dict(others or {}),
+            shelf=rooms.shelf,
             recipe=profile.task.recipe,
             rehearsal=Rehearsal(setups[0]) if rehearse else None,
             known=rooms.known,
             on_proposal=on_proposal,
-            threads=threads(settings, profile, studio),
+            threads=threads(settings, profile, rooms.studio),
         ),
         lambda on_event: LocalExecutor(setups, on_event),
+    )
+
+
+def open_rooms(
+    archive: Archive,
+    *,
+    project: Path,
+    settings: Settings,
+    profile: Profile,
+    folder: Path,
+    archive_folder: Path,
+    baseline: str,
+    tier: Tier,
+    models: Sequence[Model],
+    conduct: Conduct | None,
+) -> Rooms:
+    """Everything that an engine works with beside its desk and its executor; see `assemble`."""
+    begin(archive, settings, profile)
+    population = open_population(folder / REPOSITORY, settings.task.editable, archive)
+    founders, warnings = read_founders(project / settings.population_folder / FOUNDERS)
+    if tier is Tier.OPEN:
+        warnings.append("trials run without a sandbox: they can read and change all you can")
+    shelf = PopulationShelf(population, founders)
+    known: dict[str, int] = {}
+    casebook = EngineCasebook(
+        profile.task.direction, folder / "trials", known, shelf.source, hints=shelf.hints
+    )
+    notes: queue.SimpleQueue[str] = queue.SimpleQueue()
+    studio = open_studio(
+        project=project,
+        settings=settings,
+        profile=profile,
+        archive=archive,
+        casebook=casebook,
+        say=notes.put,
+        tier=tier,
+        models=models,
+        conduct=conduct,
+    )
+    return Rooms(
+        folder=folder,
+        archive_folder=archive_folder,
+        settings=settings,
+        task=profile.task,
+        archive=archive,
+        publisher=Publisher(archive, archive_folder / PUBLISHED),
+        population=population,
+        search=(STRATEGIES | ON_CONSTANTS)[settings.strategy](
+            replace(
+                plan(settings, profile.task, founders),
+                arms=studio.arms(),
+                constants=constants(baseline, profile),
+            )
+        ),
+        shelf=shelf,
+        baseline=baseline,
+        casebook=casebook,
+        studio=studio,
+        known=known,
+        notes=notes,
+        warnings=warnings,
     )
 
 

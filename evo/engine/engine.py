@@ -22,6 +22,7 @@ from evo.engine.desk import Desk
 from evo.engine.heartbeat import Phase
 from evo.engine.layout import BUNDLE
 from evo.engine.reception import HUMAN, Reception
+from evo.engine.takeover import is_foregone, take_over
 from evo.engine.trials import StopError, Trials
 from evo.errors import EvoError
 from evo.executors.executor import Executor, TrialEvent, TrialLost, TrialProgress
@@ -32,15 +33,13 @@ from evo.nouns import (
     Outcome,
     Proposal,
     Purpose,
-    Trial,
-    Variant,
     Wish,
 )
 from evo.operators.screening import fingerprint
 
 BEAT_SECONDS = 1.0
-MOST_REFUSED_IN_A_ROW = 200
-"""Proposals refused with none accepted in between, before the engine calls the search exhausted."""
+MOST_IN_VAIN_IN_A_ROW = 200
+"""Proposals with no trial between them, before the engine calls the search exhausted."""
 BUNDLE_SECONDS = 600.0
 """The git bundle beside the published archive is renewed so often, and at the end."""
 
@@ -84,7 +83,7 @@ class Engine:
         )
         self._reception = Reception(rooms, self._bulletin, clock, self)
         self._now_at_once = False
-        self._refused_in_a_row = 0
+        self._in_vain_in_a_row = 0
         self._said_of_publishing: str | None = None
         self._next_beat = self._next_bundle = 0.0
         self._began = clock()
@@ -168,19 +167,7 @@ class Engine:
     def _open(self) -> None:
         rooms = self._rooms
         rooms.archive.begin_session(self._utc())
-        for variant in rooms.archive.variants():
-            rooms.shelf.add(variant)
-            rooms.known[variant.fingerprint] = variant.id
-        ids = rooms.archive.next_ids()
-        self._counts.begin_at(ids.proposal, ids.variant, ids.trial)
-        by_proposal = {variant.proposal: variant for variant in rooms.archive.variants()}
-        baseline = None
-        for record in rooms.archive.history():
-            self._replay(record, by_proposal)
-            if isinstance(record, Trial) and record.variant == 0:
-                baseline = record
-        for trial in rooms.archive.unfinished_trials():
-            self._trials.enqueue(replace(trial, measurement=None, started_at=None))
+        baseline = take_over(rooms, self._trials, self._counts, self._reception)
         champion = rooms.search.champion
         if champion is not None and champion != rooms.archive.champion():
             # The last engine was killed between a trial and the promotion it led to.
@@ -201,23 +188,6 @@ class Engine:
             self._bulletin.say("note", warning)
         if baseline is not None:
             self._trials.check_baseline(baseline)
-
-    def _replay(self, record: Proposal | Trial | Wish, made: dict[int, Variant]) -> None:
-        search = self._rooms.search
-        if isinstance(record, Wish):
-            search.tell(record)
-            return
-        self._rooms.casebook.tell(record)
-        if isinstance(record, Trial):
-            search.tell(record)
-            self._trials.recall(record)
-            return
-        search.tell(record)
-        self._counts.note(record)
-        self._reception.answered(record)
-        if record.id in made:
-            self._rooms.casebook.tell(made[record.id])
-            search.tell(made[record.id])
 
     def _close(self) -> None:
         """Gives everything back, and only then says so: the run is free when it is over."""
@@ -252,7 +222,7 @@ class Engine:
         if self._bulletin.phase is not Phase.SEARCHING:
             return
         rooms, limit, slots = self._rooms, self._limits.trials, self._limits.slots
-        if self._refused_in_a_row >= MOST_REFUSED_IN_A_ROW and self._running:
+        if self._in_vain_in_a_row >= MOST_IN_VAIN_IN_A_ROW and self._running:
             return  # until a trial says something new
         ahead = slots * rooms.settings.proposals_ahead or slots - len(self._running)
         if limit is not None:
@@ -307,25 +277,28 @@ class Engine:
         rooms.search.tell(proposal)
         self._reception.answered(proposal)
         if variant is None:
-            self._refused_in_a_row += 1
             what = proposal.title or f"{proposal.operator} {proposal.subject}".strip()
-            self._bulletin.log("refused", f"{what}: {proposal.outcome}: {proposal.cause}")
-            idle = not (self._running or self._trials.waiting)
-            if self._refused_in_a_row >= MOST_REFUSED_IN_A_ROW and idle:
-                self._finish("the operators find nothing new to propose")
+            self._note_in_vain("refused", f"{what}: {proposal.outcome}: {proposal.cause}")
             return
         assert proposal.source is not None
         rooms.known[mark] = variant.id
         rooms.shelf.add(variant, proposal.source)
         rooms.casebook.tell(variant)
         rooms.search.tell(variant)
-        by_hand = proposal.operator == HUMAN
-        if not by_hand and rooms.search.foregoes(variant.id):
-            self._refused_in_a_row += 1
-            self._bulletin.log("foregone", f"variant {variant.id}: its change did harm elsewhere")
+        if is_foregone(rooms, variant):
+            said = f"variant {variant.id} gets no trial: its change did harm elsewhere"
+            self._note_in_vain("foregone", said)
             return
-        self._refused_in_a_row = 0
-        self._trials.queue(variant.id, Purpose.FIRST, front=by_hand)
+        self._in_vain_in_a_row = 0
+        self._trials.queue(variant.id, Purpose.FIRST, front=variant.operator == HUMAN)
+
+    def _note_in_vain(self, kind: str, text: str) -> None:
+        """A proposal that leads to no trial; a search that makes only such is exhausted."""
+        self._in_vain_in_a_row += 1
+        self._bulletin.log(kind, text)
+        idle = not (self._running or self._trials.waiting)
+        if self._in_vain_in_a_row >= MOST_IN_VAIN_IN_A_ROW and idle:
+            self._finish("the operators find nothing new to propose")
 
     # People: what the reception may have done (see `Helm`)
 
@@ -397,7 +370,7 @@ class Engine:
         """Publishes what a finished trial has added."""
         if not measured:
             return
-        self._refused_in_a_row, publisher = 0, self._rooms.publisher
+        self._in_vain_in_a_row, publisher = 0, self._rooms.publisher
         if publisher.last_error not in (None, self._said_of_publishing):
             self._said_of_publishing = publisher.last_error
             self._bulletin.say("note", f"{self._said_of_publishing}; what it tells grows old")

@@ -20,12 +20,13 @@ for a trial, and L^-1 C' by a row or a column, so that a trial costs O(n^2), not
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
+
+from evo.search.factor import Factor, grown
+from evo.search.variances import DISASTER, Variances, fit
 
 Array = NDArray[np.float64]
 VAGUE = 30.0
@@ -37,24 +38,8 @@ REFIT = 1.4
 LAST_REFIT = 800
 """Trials after which variances are known well enough to be left: a posterior under new ones costs
 the cube of the trials."""
-DISASTER = 8.0
-"""Standard deviations above the baseline beyond which a loss is taken to be that."""
 FEWEST = 4
 """Trials before variances are estimated at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Variances:
-    """Standard deviations of the model's parts, in the unit of a loss."""
-
-    effect: float
-    """Of diffs around their mean effect."""
-    interaction: float
-    """Of variants around the sum of their diffs."""
-    noise: float
-    """Of one trial."""
-    scale: float
-    """Of all trials: what the vague priors are wide against."""
 
 
 class Estimates:
@@ -93,7 +78,7 @@ class Estimates:
         rows, width = self._carried.shape
         if index >= rows or len(self._column) > width:
             wider = 2 * width if len(self._column) > width else width
-            self._carried = _grown(
+            self._carried = grown(
                 self._carried, (2 * rows if index >= rows else rows, max(wider, len(self._column)))
             )
         self._carried[index, columns] = 1.0
@@ -302,177 +287,6 @@ class Estimates:
         self._factor = Factor.of(trials, losses, prior[of], np.diag(prior).copy())
 
 
-class Factor:
-    """A Gaussian posterior that grows: by things to be known, and by what is known of them.
-
-    Holds L (V = L L'), A = L^-1 C' and L^-1 y for covariances V of the observations and C of the
-    unknowns with them.
-    """
-
-    def __init__(self) -> None:
-        self._seen = self._unknown = 0
-        self._lower: Array = np.zeros((16, 16))
-        self._across: Array = np.zeros((16, 16))  # (observations, unknowns)
-        self._whitened: Array = np.zeros(16)
-        self._means: Array = np.zeros(16)
-        self._variances: Array = np.zeros(16)
-
-    @classmethod
-    def of(cls, trials: Array, losses: Array, across: Array, prior: Array) -> Factor:
-        """From whole matrices: (n, n), (n,), (n, m) and the diagonal (m,)."""
-        made = cls()
-        made._reserve(len(trials), len(prior))
-        n, m = made._seen, made._unknown = len(trials), len(prior)
-        lower = np.linalg.cholesky(trials)
-        solved = solve_triangular(lower, np.column_stack([across, losses]), lower=True)
-        made._lower[:n, :n] = lower
-        made._across[:n, :m] = solved[:, :m]
-        made._whitened[:n] = solved[:, m]
-        made._means[:m] = solved[:, :m].T @ solved[:, m]
-        made._variances[:m] = prior - np.einsum("ij,ij->j", solved[:, :m], solved[:, :m])
-        return made
-
-    @property
-    def means(self) -> Array:
-        return self._means[: self._unknown]
-
-    @property
-    def variances(self) -> Array:
-        return self._variances[: self._unknown]
-
-    def add_unknown(self, column: Array, prior: float) -> None:
-        """One more thing to be known: its covariances with the observations, its variance."""
-        self._reserve(self._seen, self._unknown + 1)
-        solved = self._solve(column)
-        self._across[: self._seen, self._unknown] = solved
-        self._means[self._unknown] = solved @ self._whitened[: self._seen]
-        self._variances[self._unknown] = prior - solved @ solved
-        self._unknown += 1
-
-    def add_known(self, row: Array, own: float, value: float, across: Array) -> None:
-        """One more observation: its covariances with the others, its variance, its value, and its
-        covariances with the unknowns."""
-        self._reserve(self._seen + 1, self._unknown)
-        n, m = self._seen, self._unknown
-        lower = self._solve(row)
-        corner = math.sqrt(max(own - float(lower @ lower), 1e-12 * own))
-        self._lower[n, :n], self._lower[n, n] = lower, corner
-        new = (across - lower @ self._across[:n, :m]) / corner
-        white = (value - float(lower @ self._whitened[:n])) / corner
-        self._across[n, :m], self._whitened[n] = new, white
-        self._means[:m] += new * white
-        self._variances[:m] -= new**2
-        self._seen += 1
-
-    def explained(self, i: int, j: int) -> float:
-        """What the observations take from the prior covariance of two unknowns."""
-        n = self._seen
-        return float(self._across[:n, i] @ self._across[:n, j])
-
-    def weights(self) -> Array:
-        """V^-1 (y - y0): how much each observation counts in a posterior mean."""
-        n = self._seen
-        found: Array = solve_triangular(
-            self._lower[:n, :n], self._whitened[:n], lower=True, trans="T", check_finite=False
-        )
-        return found
-
-    def predict(self, column: Array, prior: float) -> tuple[float, float]:
-        """Mean and variance of something else, by its covariances with the observations."""
-        solved = self._solve(column)
-        return float(solved @ self._whitened[: self._seen]), prior - float(solved @ solved)
-
-    def _solve(self, column: Array) -> Array:
-        n = self._seen
-        if n == 0:
-            return np.zeros(0)
-        solved: Array = solve_triangular(
-            self._lower[:n, :n], column, lower=True, check_finite=False
-        )
-        return solved
-
-    def _reserve(self, seen: int, unknown: int) -> None:
-        rows, columns = self._across.shape
-        if seen > rows:
-            grown = max(seen, 2 * rows)
-            self._lower = _grown(self._lower, (grown, grown))
-            self._across = _grown(self._across, (grown, columns))
-            self._whitened = _grown(self._whitened, (grown,))
-            rows = grown
-        if unknown > columns:
-            grown = max(unknown, 2 * columns)
-            self._across = _grown(self._across, (rows, grown))
-            self._means = _grown(self._means, (grown,))
-            self._variances = _grown(self._variances, (grown,))
-
-
 def normal(z: float) -> float:
     """Distribution function of the standard normal distribution."""
     return 0.5 * math.erfc(-z / math.sqrt(2))
-
-
-def _grown(array: Array, shape: tuple[int, ...]) -> Array:
-    made = np.zeros(shape)
-    made[tuple(slice(0, size) for size in array.shape)] = array
-    return made
-
-
-def fit(kinship: Mapping[str, Array], losses: Array, before: Variances) -> Variances:
-    """Variances by restricted maximum likelihood, with weak priors on their ratios.
-
-    Patterson and Thompson 1971, "Recovery of inter-block information when block sizes are
-    unequal". mu and m are fixed effects here. The logarithms of interaction / effect and noise /
-    effect have normal priors (around 0.3 and 1, a factor of about 3 and 7): without replicates the
-    data can't tell the one from the other.
-
-    Args:
-        kinship: `trials` (indices into losses), `shared` diffs of two trials, `counts` of diffs,
-            whether two are of the `same` variant, and how `vague` each is beyond its noise.
-        losses: Of all trials.
-        before: Where the search begins.
-    """
-    from scipy.optimize import minimize  # a quarter of a second, and commands import this room
-
-    y = losses[kinship["trials"].astype(int)]
-    scale = float(_robust_std(y)) or before.scale
-    y = np.minimum((y - np.median(y)) / scale, DISASTER / 2)
-    counts = kinship["counts"]
-    columns = [np.ones(len(y))] + ([counts] if np.ptp(counts) > 0 else [])
-    x = np.column_stack(columns)
-    deviance = _deviance(kinship, y, x, scale)
-    start = np.log(
-        np.clip([before.effect / scale, 0.3 * before.effect / scale, before.noise / scale], 1e-3, 9)
-    )
-    found = minimize(deviance, start, method="L-BFGS-B", bounds=[(-9.0, 4.0)] * 3)
-    effect, interaction, noise = np.exp(found.x) * scale
-    return Variances(float(effect), float(interaction), float(noise), scale)
-
-
-def _deviance(
-    kinship: Mapping[str, Array], y: Array, x: Array, scale: float
-) -> Callable[[Array], float]:
-    shared, same, vague = kinship["shared"], kinship["same"], kinship["vague"] / scale**2
-
-    def deviance(logs: Array) -> float:
-        effect, interaction, noise = np.exp(2 * logs)
-        v = effect * shared + interaction * same + np.diag(noise + 1e-9 + vague)
-        try:
-            lower = np.linalg.cholesky(v)
-        except np.linalg.LinAlgError:
-            return 1e12
-        white = solve_triangular(lower, np.column_stack([x, y]), lower=True, check_finite=False)
-        wx, wy = white[:, :-1], white[:, -1]
-        gram = wx.T @ wx
-        beta = np.linalg.lstsq(gram, wx.T @ wy, rcond=None)[0]
-        rest = float(wy @ wy - beta @ (wx.T @ wy))
-        _, log_gram = np.linalg.slogdet(gram)
-        prior = ((logs[1] - logs[0] - math.log(0.3)) / 1.0) ** 2 + ((logs[2] - logs[0]) / 2.0) ** 2
-        return 2 * float(np.log(np.diag(lower)).sum()) + float(log_gram) + rest + float(prior)
-
-    return deviance
-
-
-def _robust_std(values: Array) -> float:
-    """From the quartiles, so that disasters don't set the scale."""
-    low, high = np.quantile(values, [0.25, 0.75])
-    return float(high - low) / 1.349 or float(values.std())
