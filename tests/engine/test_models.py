@@ -192,7 +192,9 @@ cost = 'paid (\\d+) cents'
 usd_per_call = 0.5
 """)
     engine = engine_of(project, cost=16.0, agent__weight=100.0)
-    assert engine.run() is Phase.STOPPED
+    phase = engine.run()
+    assert rows(project, "SELECT how FROM sessions") == [("models have cost $16.0000",)]
+    assert phase is Phase.STOPPED
     found = rows(project, "SELECT model, outcome, cost_usd, tokens_in FROM llm_calls")
     assert {(name, cost) for name, _, cost, _ in found} == {(Path(sys.executable).name, 4.0)}
     assert len(found) == 4, "another one might have been too dear"
