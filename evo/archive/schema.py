@@ -18,10 +18,12 @@ class Schema:
     """One version of the tables and views, and the ways to it from earlier ones."""
 
     version: int
-    whole: str
-    """SQL that makes everything in an empty database."""
+    tables: str
+    """SQL that makes them in an empty database."""
+    views: str = ""
+    """SQL that makes views and macros, or makes them anew."""
     migrations: Mapping[int, str] = field(default_factory=dict)
-    """SQL by the version that it leaves behind: N leads to N + 1."""
+    """SQL by the version that it leaves behind: N leads to N + 1. It leaves the views alone."""
 
     def bring(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         """Makes the schema in a new file, or brings an older one up to this version, or neither.
@@ -41,12 +43,13 @@ class Schema:
         connection.execute("BEGIN")
         try:
             if version is None:
-                connection.execute(self.whole)
+                connection.execute(self.tables)
                 connection.execute("INSERT INTO meta VALUES (?)", [self.version])
             else:
                 for step in range(version, self.version):
                     connection.execute(self.migrations[step])
                 connection.execute("UPDATE meta SET schema_version = ?", [self.version])
+            connection.execute(self.views)
             connection.execute("COMMIT")
         except (duckdb.Error, KeyError) as error:
             connection.execute("ROLLBACK")
@@ -61,20 +64,17 @@ def shipped() -> Schema:
     """The schema that this evo writes: the SQL beside this file, and migrations/N.sql."""
     package = files("evo.archive")
     folder = package.joinpath("migrations")
-    migrations = {}
-    if folder.is_dir():
-        migrations = {
-            int(entry.name.removesuffix(".sql")): entry.read_text("utf-8")
-            for entry in folder.iterdir()
-            if entry.name.endswith(".sql")
-        }
-    whole = "".join(package.joinpath(name).read_text("utf-8") for name in FILES)
-    return Schema(VERSION, whole, migrations)
+    migrations = {
+        int(entry.name.removesuffix(".sql")): entry.read_text("utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".sql")
+    }
+    tables, views = (package.joinpath(name).read_text("utf-8") for name in FILES)
+    return Schema(VERSION, tables, views, migrations)
 
 
-VERSION = 2
-FILES = ("schema.sql", "models.sql")
-"""In the order in which they are run."""
+VERSION = 3
+FILES = ("schema.sql", "views.sql")
 
 
 def version_of(connection: duckdb.DuckDBPyConnection, path: Path) -> int | None:

@@ -228,111 +228,23 @@ CREATE TABLE wishes (
 COMMENT ON TABLE wishes IS 'What people want of a variant as a parent; the last row of one counts';
 COMMENT ON COLUMN wishes.favour IS 'pinned (stays a parent), banned (is none any more), none';
 
-CREATE VIEW lineage AS
-WITH means AS (
-    SELECT variant, avg(score) AS score, stddev_samp(score) AS std, count(score) AS trials,
-           bool_or(self_reported) AS self_reported
-    FROM trials WHERE status = 'scored' GROUP BY variant
-), kin AS (
-    SELECT variant, list(parent ORDER BY position) AS parents FROM parents GROUP BY variant
-)
-SELECT v.id AS variant, coalesce(kin.parents, []) AS parents, v.operator, v.title, means.score,
-       means.std, coalesce(means.trials, 0) AS trials, means.score - before.score AS effect,
-       means.self_reported, v.lines, v.commit, v.created_at
-FROM variants v
-LEFT JOIN kin ON kin.variant = v.id
-LEFT JOIN means ON means.variant = v.id
-LEFT JOIN means before ON before.variant = kin.parents[1]
-ORDER BY v.id;
-COMMENT ON VIEW lineage IS 'Every variant with its mean score and its effect: mean less its first parent''s mean';
-
-CREATE VIEW champion_path AS
-WITH RECURSIVE path(variant, depth) AS (
-    SELECT variant, 0 FROM (SELECT variant FROM champions ORDER BY seq DESC LIMIT 1)
-    UNION ALL
-    SELECT parents.parent, path.depth + 1
-    FROM path JOIN parents ON parents.variant = path.variant AND parents.position = 0
-)
-SELECT row_number() OVER (ORDER BY path.depth DESC) - 1 AS step, lineage.variant, lineage.operator,
-       lineage.title, lineage.score, lineage.effect,
-       lineage.score - first(lineage.score) OVER (ORDER BY path.depth DESC) AS from_baseline,
-       lineage.trials, lineage.parents
-FROM path JOIN lineage ON lineage.variant = path.variant
-ORDER BY step;
-COMMENT ON VIEW champion_path IS 'From the baseline to the present champion along first parents';
-
-CREATE VIEW operator_yield AS
-WITH asked AS (
-    SELECT operator, count(*) AS proposals,
-           count(*) FILTER (outcome = 'accepted') AS accepted,
-           count(*) FILTER (outcome = 'duplicate') AS duplicates,
-           count(*) FILTER (outcome NOT IN ('accepted', 'duplicate')) AS refused
-    FROM proposals GROUP BY operator
-), tried AS (
-    SELECT v.operator, count(*) AS trials,
-           count(*) FILTER (t.status = 'scored') AS scored,
-           count(DISTINCT t.variant) FILTER (t.standing IN ('joined', 'champion')) AS joined,
-           sum(t.training_seconds) AS training_seconds
-    FROM trials t JOIN variants v ON v.id = t.variant
-    WHERE t.seq IS NOT NULL GROUP BY v.operator
-), crowned AS (
-    SELECT v.operator, count(*) AS champions
-    FROM champions c JOIN variants v ON v.id = c.variant GROUP BY v.operator
-), worth AS (
-    SELECT l.operator, avg(l.effect) AS mean_effect,
-           count(*) FILTER (CASE r.direction WHEN 'minimise' THEN l.effect < 0
-                                             ELSE l.effect > 0 END) AS better
-    FROM lineage l, runs r WHERE l.effect IS NOT NULL GROUP BY l.operator
-)
-SELECT asked.operator, asked.proposals, asked.accepted, asked.duplicates, asked.refused,
-       coalesce(tried.trials, 0) AS trials, coalesce(tried.scored, 0) AS scored,
-       coalesce(worth.better, 0) AS better, coalesce(tried.joined, 0) AS joined,
-       coalesce(crowned.champions, 0) AS champions, worth.mean_effect, tried.training_seconds
-FROM asked
-LEFT JOIN tried USING (operator)
-LEFT JOIN crowned USING (operator)
-LEFT JOIN worth USING (operator)
-ORDER BY asked.proposals DESC;
-COMMENT ON VIEW operator_yield IS 'What each operator proposed, what became of it, and its mean effect on the first parent';
-
-CREATE VIEW optimism AS
-WITH both_splits AS (
-    SELECT variant, avg(score) AS search, avg(holdout_score) AS holdout, count(*) AS trials
-    FROM trials WHERE status = 'scored' AND holdout_score IS NOT NULL GROUP BY variant
-), promotions AS (
-    SELECT variant, min(seq) AS seq, min(promoted_at) AS promoted_at FROM champions GROUP BY variant
-)
-SELECT p.variant, v.title, b.search, b.holdout, b.holdout - b.search AS gap,
-       ((b.holdout - b.search) - (first.holdout - first.search))
-           * CASE r.direction WHEN 'minimise' THEN 1 ELSE -1 END AS optimism,
-       coalesce(b.trials, 0) AS trials, p.promoted_at
-FROM promotions p
-CROSS JOIN runs r
-JOIN variants v ON v.id = p.variant
-LEFT JOIN both_splits b ON b.variant = p.variant
-LEFT JOIN both_splits first ON first.variant = 0
-ORDER BY p.seq;
-COMMENT ON VIEW optimism IS 'Each champion on both splits: how much selection has flattered it, beyond the baseline''s own gap';
-
-CREATE VIEW noise AS
-SELECT sqrt(sum(squares) / nullif(sum(freedom), 0)) AS std, sum(freedom)::BIGINT AS freedom FROM (
-    SELECT var_pop(score) * count(score) AS squares, count(score) - 1 AS freedom
-    FROM trials WHERE status = 'scored' GROUP BY variant HAVING count(score) > 1
+CREATE TABLE llm_calls (
+    id BIGINT PRIMARY KEY,
+    proposal INTEGER NOT NULL,
+    operator VARCHAR NOT NULL,
+    role VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    program_sha VARCHAR NOT NULL,
+    outcome VARCHAR NOT NULL,
+    cause VARCHAR NOT NULL,
+    tokens_in BIGINT NOT NULL,
+    tokens_out BIGINT NOT NULL,
+    cost_usd DOUBLE,
+    latency_seconds DOUBLE NOT NULL,
+    called_at TIMESTAMP NOT NULL
 );
-COMMENT ON VIEW noise IS 'Standard deviation of one trial, pooled over the variants with replicates';
-
-CREATE MACRO ancestors(v) AS TABLE
-WITH RECURSIVE family(id) AS (
-    SELECT parent FROM parents WHERE variant = v
-    UNION
-    SELECT parents.parent FROM parents JOIN family ON parents.variant = family.id
-)
-SELECT lineage.* FROM lineage JOIN family ON lineage.variant = family.id ORDER BY variant;
-
-CREATE MACRO descendants(v) AS TABLE
-WITH RECURSIVE family(id) AS (
-    SELECT variant FROM parents WHERE parent = v
-    UNION
-    SELECT parents.variant FROM parents JOIN family ON parents.parent = family.id
-)
-SELECT lineage.* FROM lineage JOIN family ON lineage.variant = family.id ORDER BY variant;
+COMMENT ON TABLE llm_calls IS 'Every call of a model, also those whose answer was of no use';
+COMMENT ON COLUMN llm_calls.proposal IS 'What it was for; a proposal may take several calls';
+COMMENT ON COLUMN llm_calls.outcome IS 'answered, unusable, or in which way it failed';
+COMMENT ON COLUMN llm_calls.cause IS 'Why there is no answer; empty if there is';
+COMMENT ON COLUMN llm_calls.cost_usd IS 'NULL where nobody knows the price';

@@ -53,9 +53,16 @@ class Studio:
     """Whoever else can be asked, and how often at first."""
 
     def arms(self) -> dict[Arm, float]:
-        """What can be asked for under program.md as it is now, and how often at first."""
-        roles = tuple(self.program.current().roles) if self.weights else ()
-        return arms_of(self.weights, roles) | dict(self.agents)
+        """What can be asked for under program.md as it is now, and how often at first.
+
+        Whoever is rested for failing again and again isn't offered until the rest is over.
+        """
+        if self.roster is None:
+            return {}
+        resting, roles = self.roster.resting(), tuple(self.program.current().roles)
+        awake = {name: weight for name, weight in self.weights.items() if name not in resting}
+        agents = {arm: share for arm, share in self.agents.items() if arm.model not in resting}
+        return arms_of(awake, roles) | agents
 
     def close(self) -> None:
         """Begins no other call; those in flight are told of as they stand."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,12 +73,18 @@ class Bill:
             self.cost_usd = reply.cost_usd
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Member:
-    """A model of the roster, and how it has done lately."""
+    """A model of the roster."""
 
     model: Model
     weight: float = 1.0
+
+
+@dataclass(slots=True)
+class Stamina:
+    """How a model or an agent has done lately."""
+
     failures: int = 0
     """Answers it owes in a row."""
     rests: int = 0
@@ -124,6 +131,7 @@ class Roster:
         self._closed = threading.Event()
         self._in_flight: dict[int, tuple[Occasion, str, float, float]] = {}
         self._next_call = 0
+        self._staminas = defaultdict[str, Stamina](Stamina)
         self._bills: dict[int, float] = {}
 
     @property
@@ -160,9 +168,9 @@ class Roster:
                 causes.append(str(error))
             except ModelError as error:
                 causes.append(f"{member.model.name}: {error}")
-                self._failed(member, error)
+                self.failed(member.model.name, error)
             else:
-                self._answered(member)
+                self.answered(member.model.name)
                 return reply
             if self._closed.is_set():
                 break
@@ -211,11 +219,46 @@ class Roster:
 
     # Whom to ask
 
-    def _order(self, occasion: Occasion) -> list[Member]:
-        """Members that aren't resting, in the order in which they are asked."""
+    def resting(self) -> dict[str, float]:
+        """Who keeps failing and isn't asked for now, by name: for how many seconds yet."""
         now = self._clock()
         with self._lock:
-            awake = [one for one in self._members.values() if one.resting_until <= now]
+            left = {name: one.resting_until - now for name, one in self._staminas.items()}
+        return {name: seconds for name, seconds in left.items() if seconds > 0}
+
+    def answered(self, name: str) -> None:
+        """Notes that a model or an agent is well."""
+        with self._lock:
+            stamina = self._staminas[name]
+            stamina.failures = stamina.rests = 0
+
+    def failed(self, name: str, error: ModelError) -> None:
+        """Notes that a model or an agent owes an answer; it is rested if it keeps failing.
+
+        Args:
+            name: Its name.
+            error: What came instead, after all attempts.
+        """
+        with self._lock:
+            stamina = self._staminas[name]
+            stamina.failures += 1
+            asked = error.retry_after_seconds or 0.0
+            hopeless = error.outcome in HOPELESS or asked > MOST_RETRY_AFTER_SECONDS
+            # A filter withholds one answer, which says nothing of the next.
+            if error.outcome is CallOutcome.FILTERED or self._closed.is_set():
+                return
+            if not hopeless and stamina.failures < FAILURES_BEFORE_REST:
+                return
+            rest = self._conduct.first_rest_seconds * 2.0**stamina.rests
+            rest = max(min(rest, MOST_REST_SECONDS), asked)
+            stamina.rests, stamina.failures = stamina.rests + 1, 0
+            stamina.resting_until = self._clock() + rest
+        self._say(f"{name} is rested for {rest:.0f} s: {error}")
+
+    def _order(self, occasion: Occasion) -> list[Member]:
+        """Members that aren't resting, in the order in which they are asked."""
+        resting = self.resting()
+        awake = [one for name, one in self._members.items() if name not in resting]
         chance, order = random.Random(f"{occasion.seed}:{occasion.proposal}"), list[Member]()
         while awake:
             [chosen] = chance.choices(awake, [one.weight for one in awake])
@@ -225,33 +268,9 @@ class Roster:
         return order
 
     def _who_rests(self) -> str:
-        now = self._clock()
-        resting = [
-            f"{name} rests for another {member.resting_until - now:.0f} s"
-            for name, member in self._members.items()
-        ]
-        return ", ".join(resting) or "there is none"
-
-    def _answered(self, member: Member) -> None:
-        with self._lock:
-            member.failures = member.rests = 0
-
-    def _failed(self, member: Member, error: ModelError) -> None:
-        name = member.model.name
-        with self._lock:
-            member.failures += 1
-            asked = error.retry_after_seconds or 0.0
-            hopeless = error.outcome in HOPELESS or asked > MOST_RETRY_AFTER_SECONDS
-            # A filter withholds one answer, which says nothing of the next.
-            if error.outcome is CallOutcome.FILTERED or self._closed.is_set():
-                return
-            if not hopeless and member.failures < FAILURES_BEFORE_REST:
-                return
-            rest = self._conduct.first_rest_seconds * 2.0**member.rests
-            rest = max(min(rest, MOST_REST_SECONDS), asked)
-            member.rests, member.failures = member.rests + 1, 0
-            member.resting_until = self._clock() + rest
-        self._say(f"{name} is rested for {rest:.0f} s: {error}")
+        resting = self.resting().items()
+        said = [f"{name} rests for another {left:.0f} s" for name, left in resting]
+        return ", ".join(said) or "there is none"
 
     # Asking one
 

@@ -18,6 +18,7 @@ import msgspec
 from evo.arena.rules import EndedError, check_memory
 from evo.config import AgentSettings
 from evo.errors import ArenaError
+from evo.models.model import ModelError
 from evo.models.purse import SpentError
 from evo.models.roster import Bill, Occasion
 from evo.nouns import Brief, CallOutcome, Outcome, Proposal
@@ -88,6 +89,7 @@ class Agent:
                 work = self._work(files, told)
                 proposal = self._read(brief, ours, work)
                 self._charge(bill, work, proposal)
+            self._rate(work)
         except SpentError as error:
             proposal = refuse(brief, str(error))
         return replace(
@@ -138,6 +140,15 @@ class Agent:
                 f"nobody knows what a run of {self._outfit.name} costs, so --cost doesn't count "
                 "it: set tool.evo.agent.cost to find its bill, or usd_per_call"
             )
+
+    def _rate(self, work: Work) -> None:
+        """An agent that keeps failing is rested, as a model is; a poor proposal is no failure."""
+        roster = self._author.roster
+        if not work.cause:
+            roster.answered(self._outfit.name)
+        elif work.outcome is not CallOutcome.ABANDONED:
+            said = f"it {work.cause}"
+            roster.failed(self._outfit.name, ModelError(said, work.outcome))
 
     def _work(self, files: dict[str, str], told: str) -> Work:
         """Has it work in a cell of its own."""

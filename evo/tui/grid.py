@@ -10,7 +10,7 @@ from evo.tui.rows import Rows
 from evo.tui.views.sheet import Column, Sheet, shown
 
 GAP = 2
-DIFFERENCES = ("effect", "mean_effect", "from_baseline")
+DIFFERENCES = ("effect", "mean_gain", "from_baseline")
 """Columns that are shown with a sign."""
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -178,6 +179,7 @@ def test_an_older_file_is_brought_on_step_by_step_with_what_it_held(tmp_path: Pa
         newer = Schema(
             3,
             "",
+            "CREATE OR REPLACE VIEW seeds AS SELECT seed FROM runs",
             {
                 1: "ALTER TABLE runs ADD COLUMN seed INTEGER DEFAULT 7",
                 2: "UPDATE runs SET seed = seed + 1",
@@ -185,6 +187,7 @@ def test_an_older_file_is_brought_on_step_by_step_with_what_it_held(tmp_path: Pa
         )
         newer.bring(connection, path)
         assert connection.execute("FROM runs").fetchall() == [("main", 8)]
+        assert connection.execute("FROM seeds").fetchall() == [(8,)]
         assert connection.execute("FROM meta").fetchall() == [(3,)]
 
 
@@ -196,7 +199,7 @@ def test_a_file_that_can_not_be_brought_on_stays_as_it_was(
     with duckdb.connect(str(path)) as connection:
         OLDER.bring(connection, path)
         with pytest.raises(ArchiveError, match="from schema version 1 to 2"):
-            Schema(2, "", migrations).bring(connection, path)
+            Schema(2, "", migrations=migrations).bring(connection, path)
         assert connection.execute("FROM meta").fetchall() == [(1,)]
         assert connection.execute("FROM runs").description is not None
         assert [column[0] for column in connection.execute("FROM runs").description] == ["name"]
@@ -204,6 +207,19 @@ def test_a_file_that_can_not_be_brought_on_stays_as_it_was(
 
 def test_every_older_version_has_a_way_on() -> None:
     assert set(shipped().migrations) == set(range(1, VERSION))
+
+
+def test_a_file_of_an_older_version_gets_the_views_of_this_one(archive: Archive) -> None:
+    archive.record_proposal(proposal(0, cost_usd=0.5), variant(0), NOW)
+    archive.close()
+    with duckdb.connect(str(archive.path)) as connection:
+        connection.execute("CREATE OR REPLACE VIEW operator_yield AS SELECT 1 AS old")
+        connection.execute("UPDATE meta SET schema_version = 2")
+    with closing(Archive.open(archive.path)):
+        pass
+    with duckdb.connect(str(archive.path), read_only=True) as connection:
+        costs = connection.execute("SELECT proposals, cost_usd FROM operator_yield").fetchall()
+    assert costs == [(1, 0.5)]
 
 
 def test_an_older_duckdb_can_read_what_is_written(archive: Archive) -> None:

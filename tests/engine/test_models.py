@@ -326,3 +326,15 @@ def test_keys_of_the_environment_reach_neither_server_by_prompt_nor_the_trials(
     logs = list((project / "population" / "main" / "trials").rglob("log.txt"))
     assert logs
     assert not any("sk-never" in log.read_text() for log in logs)
+
+
+def test_an_agent_that_keeps_failing_is_rested_and_the_search_goes_on(tmp_path: Path) -> None:
+    project = make_project(tmp_path, slots=2)
+    with (project / "pyproject.toml").open("a") as settings:
+        settings.write(f"[tool.evo.agent]\ncommand = '{sys.executable} -c \"exit(3)\"'\n")
+    assert engine_of(project, trials=8, agent__weight=100.0).run() is Phase.STOPPED
+    asked = "SELECT count(*) FROM llm_calls WHERE outcome = 'unusable'"
+    assert rows(project, asked)[0][0] <= 2 + 2, "two failures, and what was asked for by then"
+    notes = [text for [text] in rows(project, "SELECT text FROM events WHERE kind = 'note'")]
+    assert any("is rested for 60 s: it ended with exit status 3" in text for text in notes)
+    assert rows(project, "SELECT count(*) FROM trials WHERE status = 'scored'") == [(8,)]

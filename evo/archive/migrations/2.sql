@@ -1,0 +1,1 @@
+-- Only views have changed: what operators cost is counted.
