@@ -18,6 +18,7 @@ from evo.models.model import Message, Model, ModelError
 from evo.models.roster import Conduct
 from evo.models.scripted_model import ScriptedModel
 from evo.nouns import CallOutcome
+from evo.sandbox import cells
 from tests.models.muse import FAULTS, Muse
 from tests.models.server import Request, Said, Server, serving
 from tests.projects import make_project, rows, sql
@@ -49,6 +50,12 @@ print("paid 4 cents")
 """What it calls a cent is a dollar."""
 
 
+@pytest.fixture(autouse=True)
+def an_engines_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine adopts no orphans: it has other children than cells, such as referees."""
+    monkeypatch.setattr(cells, "_adopting", False)
+
+
 def project_with(folder: Path, server: Server, **more: object) -> Path:
     """A small project with one model on loopback."""
     project = make_project(folder, slots=2)
@@ -63,7 +70,9 @@ def project_with(folder: Path, server: Server, **more: object) -> Path:
     return project
 
 
-def engine_of(project: Path, *models: Model, **overrides: object) -> Engine:
+def engine_of(
+    project: Path, *models: Model, conduct: Conduct = QUICK, **overrides: object
+) -> Engine:
     settings = load(project, {name.replace("__", "."): value for name, value in overrides.items()})
     return assemble(
         project=project,
@@ -72,7 +81,7 @@ def engine_of(project: Path, *models: Model, **overrides: object) -> Engine:
         archive_folder=project / "archive" / settings.run,
         baseline=(project / settings.task.editable).read_text(),
         models=models,
-        conduct=QUICK,
+        conduct=conduct,
     )
 
 
@@ -332,7 +341,8 @@ def test_an_agent_that_keeps_failing_is_rested_and_the_search_goes_on(tmp_path: 
     project = make_project(tmp_path, slots=2)
     with (project / "pyproject.toml").open("a") as settings:
         settings.write(f"[tool.evo.agent]\ncommand = '{sys.executable} -c \"exit(3)\"'\n")
-    assert engine_of(project, trials=8, agent__weight=100.0).run() is Phase.STOPPED
+    engine = engine_of(project, conduct=Conduct(), trials=8, agent__weight=100.0)
+    assert engine.run() is Phase.STOPPED
     asked = "SELECT count(*) FROM llm_calls WHERE outcome = 'unusable'"
     assert rows(project, asked)[0][0] <= 2 + 2, "two failures, and what was asked for by then"
     notes = [text for [text] in rows(project, "SELECT text FROM events WHERE kind = 'note'")]
