@@ -119,7 +119,7 @@ def _joined(lines: Sequence[str]) -> str:
 def _hunks(patch: str) -> list[Hunk]:
     try:
         files = [file for file in PatchSet(StringIO(patch)) if len(file)]
-    except UnidiffParseError as error:
+    except (UnidiffParseError, ValueError) as error:  # or a number of thousands of digits
         raise PatchError(
             f"a patch must be a unified diff, but this one can't be read: {str(error).strip()}; "
             "make it with `git diff` and leave its @@ lines as they are"

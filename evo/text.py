@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
+from collections.abc import Mapping
 
 MOST_LINE_CHARACTERS = 2_000
 MOST_CHARACTERS = 1_000_000
+LEAST_SECRET_CHARACTERS = 6
+_SECRET = re.compile(r"(?i)(key|token|secret|password)")
+_KEY = re.compile(r"\b(sk|pk|rk|key|Bearer)[-_ ][A-Za-z0-9*_.-]{8,}")
+_DIGIT = re.compile(r"\d")
+_WORD = re.compile(r"(?<![\w/.-])[\w-]{20,}(?![\w/.-])")
 _KEPT = {"\n", "\t"}
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 """Unicode categories of controls, format characters (the bidirectional overrides are among them),
@@ -45,6 +52,29 @@ def _clean_line(line: str, most_characters: int) -> str:
     return "".join(
         "·" if unicodedata.category(one) in _HIDDEN and one not in _KEPT else one for one in line
     )
+
+
+def hide(text: str, variables: Mapping[str, str]) -> str:
+    """A text without the secrets among some variables of an environment.
+
+    Args:
+        text: From anywhere.
+        variables: One with a secret's name is one, as is any long word of letters and digits in
+            the others.
+    """
+    hidden = set[str]()
+    for name, value in variables.items():
+        if _SECRET.search(name) and len(value) >= LEAST_SECRET_CHARACTERS:
+            hidden.add(value)
+        hidden.update(word for word in _WORD.findall(value) if _DIGIT.search(word))
+    for secret in sorted(hidden, key=len, reverse=True):
+        text = text.replace(secret, "[secret]")
+    return text
+
+
+def redact(text: str, variables: Mapping[str, str]) -> str:
+    """The same for what isn't code: whatever looks like a key goes too."""
+    return _KEY.sub("[secret]", hide(text, variables))
 
 
 class StreamCleaner:

@@ -102,6 +102,7 @@ def test_a_hunk_that_does_not_fit_is_named_with_the_line_that_differs() -> None:
         (diff("a\n", "b\n", "f") + diff("a\n", "b\n", "g"), "it changes f, g"),
         ("--- a/f\n+++ b/f\n@@ -1,5 +1,5 @@\n a\n", "shorter than expected"),
         ("--- a/f\n+++ b/f\n@@ -1 +1 @@\n?a\n", "can't be read"),
+        ("--- a/f\n+++ b/f\n@@ -" + "9" * 5000 + " +1 @@\n-a\n+b\n", "can't be read"),
         (diff("a\n" * 9, "a\n" * 9 + "b\n"), "the text ends before it"),
     ],
 )

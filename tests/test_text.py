@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.text import StreamCleaner, clean_text
+from evo.text import StreamCleaner, clean_text, hide, redact
 
 
 @given(st.text())
@@ -60,3 +60,22 @@ def test_an_endless_line_is_cut_and_undecodable_bytes_are_replaced() -> None:
     cleaner = StreamCleaner(most_line_characters=10)
     found = b"".join(cleaner.feed(b"x" * 7) for _ in range(1000)) + cleaner.feed(b"\nab\xff\xfe")
     assert found.decode() == "x" * 10 + "\nab\ufffd\ufffd"
+
+
+def test_secrets_are_taken_out_of_what_a_server_says() -> None:
+    said = redact(
+        "wrong key hunter2000 and sk-proj-abcdefghij for PATH_LIKE",
+        {"MY_API_KEY": "hunter2000", "PLACE": "PATH_LIKE"},
+    )
+    assert said == "wrong key [secret] and [secret] for PATH_LIKE"
+
+
+def test_a_key_within_a_variable_is_a_secret_and_a_path_is_none() -> None:
+    key = "abcdef0123456789abcdef01"
+    variables = {"CONFIG": f'{{"apiKey": "{key}"}}', "PATH": "/opt/versions-of-python-3-11/bin"}
+    assert redact(f"x {key} y", variables) == "x [secret] y"
+    assert redact("in /opt/versions-of-python-3-11/bin", variables).endswith("3-11/bin")
+
+
+def test_code_keeps_its_names() -> None:
+    assert hide("key_projection = model.key_weights", {}) == "key_projection = model.key_weights"

@@ -11,7 +11,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -19,13 +19,15 @@ from typing import Any
 from evo.config import ModelSettings
 from evo.models.model import Message, ModelError, Reply, count_tokens
 from evo.nouns import CallOutcome
-from evo.text import clean_text
+from evo.text import clean_text, redact
 
 ASSUMED_ANSWER_TOKENS = 4_000
 """Of an answer that isn't there yet, to estimate what it may cost."""
 MOST_ANSWER_CHARACTERS = 2_000_000
 """What is longer is no edit of a training script, whoever sends it."""
 MOST_CAUSE_CHARACTERS = 300
+GRACE_SECONDS = 1.0
+"""In which litellm may say by itself that time is up."""
 NO_KEY = "unused"
 """Sent to a server of one's own that is named by `api_base` where no key is set."""
 STATUSES = {
@@ -38,8 +40,6 @@ STATUSES = {
     429: CallOutcome.RATE_LIMITED,
 }
 FINISHES = {"length": CallOutcome.TRUNCATED, "content_filter": CallOutcome.FILTERED}
-_SECRET = re.compile(r"(?i)(key|token|secret|password)")
-_KEY = re.compile(r"\b(sk|pk|rk|key|Bearer)[-_ ][A-Za-z0-9*_.-]{8,}")
 _NO_CREDENTIALS = re.compile(r"(?i)missing credentials|api[_ ]key.*(not set|must be set|missing)")
 _FILTER = re.compile(r"content_policy_violation|content_filter|ResponsibleAIPolicyViolation")
 _UNKNOWN = re.compile(r"(?i)invalid model name|model\S* .{0,80}(not found|does not exist)")
@@ -59,22 +59,60 @@ class LiteLLMModel:
         self.name = settings.name
 
     def complete(self, messages: Sequence[Message]) -> Reply:
-        litellm, began = load(), time.monotonic()
-        try:
-            answer = litellm.completion(
-                messages=[{"role": one.author, "content": one.text} for one in messages],
-                **self._arguments(),
-            )
-            if self._settings.stream:
-                answer = litellm.stream_chunk_builder(list(answer))
-        except Exception as error:
-            raise explain(error, self.name) from error
+        load()
+        began = time.monotonic()
+        deadline = began + self._settings.timeout_seconds
+        answer = self._in_time(lambda: self._answer(messages, deadline), deadline)
         reply = self._read(answer, time.monotonic() - began)
         self._check(reply)
         return reply
 
     def estimate_usd(self, tokens_in: int) -> float | None:
         return self._price(tokens_in, ASSUMED_ANSWER_TOKENS)
+
+    def _in_time(self, call: Callable[[], Any], deadline: float) -> Any:
+        """What a call gives, in a thread of its own: litellm bounds the time for each piece that
+        comes, and a server that sends one now and then would hold us for ever.
+        """
+        given, broke = list[Any](), list[Exception]()
+
+        def run() -> None:
+            try:
+                given.append(call())
+            except Exception as error:
+                broke.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(deadline + GRACE_SECONDS - time.monotonic())
+        if broke:
+            error = broke[0]
+            raise error if isinstance(error, ModelError) else explain(error, self.name) from error
+        if not given:
+            raise self._too_slow()
+        return given[0]
+
+    def _answer(self, messages: Sequence[Message], deadline: float) -> Any:
+        litellm = load()
+        answer = litellm.completion(
+            messages=[{"role": one.author, "content": one.text} for one in messages],
+            **self._arguments(),
+        )
+        if not self._settings.stream:
+            return answer
+        pieces, characters = [], 0
+        for piece in answer:
+            pieces.append(piece)
+            characters += len(str(piece.choices[0].delta.content or "")) if piece.choices else 0
+            if time.monotonic() > deadline:
+                raise self._too_slow()
+            if characters > MOST_ANSWER_CHARACTERS:
+                break
+        return litellm.stream_chunk_builder(pieces)
+
+    def _too_slow(self) -> ModelError:
+        seconds = self._settings.timeout_seconds
+        return ModelError(f"no whole answer came in {seconds:g} s", CallOutcome.TIMED_OUT)
 
     def _arguments(self) -> dict[str, Any]:
         settings = self._settings
@@ -217,16 +255,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return float(said)
     try:
         return max(0.0, parsedate_to_datetime(said).timestamp() - now)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-
-
-def redact(text: str, variables: Mapping[str, str]) -> str:
-    """A text without what the environment keeps secret, and without what looks like a key."""
-    for name, value in variables.items():
-        if _SECRET.search(name) and len(value) >= 6:
-            text = text.replace(value, "[secret]")
-    return _KEY.sub("[secret]", text)
 
 
 def _one_line(text: str) -> str:

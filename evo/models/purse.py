@@ -18,7 +18,7 @@ class Purse:
     """Dollars of one session; safe to use from several threads.
 
     A call is begun only if what it may cost is left beside all calls that are in flight. What one
-    may cost is what the dearest call of that model has cost so far, and at first an estimate.
+    may cost is what the dearest answer of that model has cost so far, and at first an estimate.
 
     Args:
         limit_usd: None means that nothing limits it.
@@ -50,12 +50,22 @@ class Purse:
             self._reserved += usd
             return usd
 
-    def settle(self, model: str, reserved_usd: float, cost_usd: float | None) -> None:
-        """Pays for a call that has ended; None costs nothing that is known."""
+    def settle(
+        self, model: str, reserved_usd: float, cost_usd: float | None, *, answered: bool = True
+    ) -> None:
+        """Pays for a call that has ended.
+
+        Args:
+            model: Who was called.
+            reserved_usd: What was set aside for it.
+            cost_usd: None costs nothing that is known.
+            answered: Whether there was an answer: what broke off says nothing of what others cost.
+        """
         with self._lock:
             self._reserved = max(0.0, self._reserved - reserved_usd)
             if cost_usd:
                 self._spent += cost_usd
+            if cost_usd and answered:
                 self._dearest[model] = max(cost_usd, self._dearest.get(model, 0.0))
             if self._limit is not None and self._spent >= self._limit:
                 self._is_spent = True

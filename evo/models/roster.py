@@ -37,6 +37,9 @@ FAILURES_BEFORE_REST = 2
 HOPELESS = frozenset({CallOutcome.UNAUTHORISED, CallOutcome.UNKNOWN_MODEL})
 """Ways to fail after which a model is rested at once."""
 FIRST_REST_SECONDS, MOST_REST_SECONDS = 60.0, 3600.0
+MOST_DOUBLINGS = 16
+MOST_ASKED_REST_SECONDS = 24 * 3600.0
+"""Whatever a server asks for, it is tried again after a day."""
 
 
 class NoAnswerError(ModelError):
@@ -195,7 +198,10 @@ class Roster:
         try:
             yield bill
         finally:
-            self.purse.settle(name, reserved, bill.cost_usd)
+            if bill.cost_usd is None and bill.outcome is CallOutcome.TIMED_OUT:
+                bill.cost_usd = reserved or None  # whoever works on it bills it all the same
+            answered = bill.outcome in (CallOutcome.ANSWERED, CallOutcome.UNUSABLE)
+            self.purse.settle(name, reserved, bill.cost_usd, answered=answered)
             with self._lock:
                 mine = self._in_flight.pop(number, None)
                 spent = self._bills.get(occasion.proposal, 0.0)
@@ -240,19 +246,21 @@ class Roster:
             error: What came instead, after all attempts.
         """
         with self._lock:
-            stamina = self._staminas[name]
-            stamina.failures += 1
-            asked = error.retry_after_seconds or 0.0
-            hopeless = error.outcome in HOPELESS or asked > MOST_RETRY_AFTER_SECONDS
-            # A filter withholds one answer, which says nothing of the next.
-            if error.outcome is CallOutcome.FILTERED or self._closed.is_set():
+            stamina, now = self._staminas[name], self._clock()
+            # A filter withholds one answer, which says nothing of the next. Whoever rests already
+            # was asked by several at once: that is one failure.
+            filtered = error.outcome is CallOutcome.FILTERED
+            if filtered or self._closed.is_set() or stamina.resting_until > now:
                 return
+            stamina.failures += 1
+            asked = min(error.retry_after_seconds or 0.0, MOST_ASKED_REST_SECONDS)
+            hopeless = error.outcome in HOPELESS or asked > MOST_RETRY_AFTER_SECONDS
             if not hopeless and stamina.failures < FAILURES_BEFORE_REST:
                 return
-            rest = self._conduct.first_rest_seconds * 2.0**stamina.rests
+            rest = self._conduct.first_rest_seconds * 2.0 ** min(stamina.rests, MOST_DOUBLINGS)
             rest = max(min(rest, MOST_REST_SECONDS), asked)
             stamina.rests, stamina.failures = stamina.rests + 1, 0
-            stamina.resting_until = self._clock() + rest
+            stamina.resting_until = now + rest
         self._say(f"{name} is rested for {rest:.0f} s: {error}")
 
     def _order(self, occasion: Occasion) -> list[Member]:
@@ -321,9 +329,9 @@ class Roster:
                     bill.outcome, bill.cause = error.outcome, str(error)
                     raise
                 bill.take(reply)
-                good = useful(reply.text)
-                bill.outcome = CallOutcome.ANSWERED if good else CallOutcome.UNUSABLE
-                bill.cause = ""
+                bill.outcome, bill.cause = CallOutcome.UNUSABLE, ""
+                if useful(reply.text):
+                    bill.outcome = CallOutcome.ANSWERED
         return reply
 
     def _note_start(self, occasion: Occasion, name: str, reserved: float) -> tuple[int, float]:

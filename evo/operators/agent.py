@@ -29,7 +29,7 @@ from evo.operators.outfit import Outfit, charge
 from evo.program import Skill
 from evo.sandbox import leavings
 from evo.sandbox.sandbox import Cell, Limits, TierSandbox
-from evo.text import clean_text
+from evo.text import clean_text, hide, redact
 
 BRIEF, NOTE = "BRIEF.md", "PROPOSAL.md"
 """Files in its folder: what it is told, and where it may say `Title:` and `Rationale:`."""
@@ -119,7 +119,7 @@ class Agent:
             return refuse(brief, f"the agent {work.cause}{said}"[:MOST_CAUSE_CHARACTERS])
         if after is None:
             return refuse(brief, f"the agent left no file {editable} that can be read")
-        title, rationale = _headers(work.files.get(NOTE, ""))
+        title, rationale = _headers(redact(work.files.get(NOTE, ""), self._outfit.variables))
         proposal = settle(brief, ours, after, title=title, rationale=rationale)
         if proposal.outcome is Outcome.NO_OP and said:
             cause = f"{proposal.cause}; the agent's last words{said}"
@@ -175,7 +175,11 @@ class Agent:
                 work = replace(work, files=leavings.read(str(cell.scratch), names))
         finally:
             cell.end()
-        return replace(work, printed=clean_text(cell.log.tail(limits.log_bytes)))
+        # An agent knows keys, and runs what it was told to improve: neither leaves its cell.
+        known = self._outfit.variables
+        files = {name: hide(text, known) for name, text in work.files.items()}
+        printed = redact(clean_text(cell.log.tail(limits.log_bytes)), known)
+        return replace(work, files=files, printed=printed)
 
     def _await(self, cell: Cell, told: str) -> Work:
         """Waits for its end, which comes at the latest when it crosses a limit."""

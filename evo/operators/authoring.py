@@ -108,8 +108,12 @@ class Author:
         )
         messages = prompts.compose(brief.operator, role, skill, self.situation, dossier)
         talk = Talk(occasion, messages)
+        try:
+            made = self._converse(brief, ours, talk, read)
+        except Exception as error:  # ours, and no reason not to book what was paid
+            made = refuse(brief, f"bug: {error!r}")
         return replace(
-            self._converse(brief, ours, talk, read),
+            made,
             role=role,
             model=talk.answered_by or brief.model,
             program_sha=skill.program.sha,
@@ -117,30 +121,32 @@ class Author:
         )
 
     def _converse(self, brief: Brief, ours: str, talk: Talk, read: Read) -> Proposal:
-        draft: Draft | None = None
+        draft: Draft | AnswerError | None = None
         cause = ""
+
+        def useful(text: str) -> bool:
+            nonlocal draft
+            draft = _draft(read, text)
+            return isinstance(draft, Draft)
+
         while True:
             try:
-                reply = self.roster.ask(
-                    talk.messages, talk.occasion, lambda text: _reads(read, text)
-                )
+                reply = self.roster.ask(talk.messages, talk.occasion, useful)
             except NoAnswerError as error:
                 cause = cause or str(error)
                 break
-            talk.answered_by = reply.model
-            try:
-                draft = read(reply.text)
+            talk.answered_by, objection = reply.model, None
+            if isinstance(draft, Draft):
                 objection, cause = self._objection(brief, ours, draft, talk), ""
-            except AnswerError as error:
-                draft, cause = None, str(error)
-                objection = None
+            elif isinstance(draft, AnswerError):
+                cause = str(draft)
                 if "form" not in talk.told:
                     talk.told.add("form")
-                    objection = prompts.objection(cause, error.advice)
+                    objection = prompts.objection(cause, draft.advice)
             if objection is None:
                 break
             talk.messages += [Message("assistant", _quoted(reply)), objection]
-        if draft is None:
+        if not isinstance(draft, Draft):
             return refuse(brief, cause)
         return settle(brief, ours, draft.source, title=draft.title, rationale=draft.rationale)
 
@@ -180,12 +186,11 @@ class Author:
         return None
 
 
-def _reads(read: Read, text: str) -> bool:
+def _draft(read: Read, text: str) -> Draft | AnswerError:
     try:
-        read(text)
-    except AnswerError:
-        return False
-    return True
+        return read(text)
+    except AnswerError as error:
+        return error
 
 
 def _quoted(reply: Reply) -> str:

@@ -19,6 +19,11 @@ from evo.errors import PatchError
 MOST_ANSWER_CHARACTERS = 400_000
 LEAST_LIKENESS = 0.9
 """Of a place to a block that is in the text neither exactly nor but for blanks."""
+LEAST_LIKENESS_OF_A_LINE = 0.8
+LEAST_EQUAL = 0.5
+"""Share of a block's lines that are in the text as they are."""
+MOST_COMPARED = 500
+"""Characters of a line."""
 LEAST_LEAD = 0.05
 """By which such a place must be more like the block than any other."""
 SHOWN_LINES = 12
@@ -26,14 +31,13 @@ LEAST_SHARE = 0.5
 """Of the lines that a whole file must keep: what is shorter was most likely cut off."""
 ANCHOR = re.compile(r"^ *\d+│ ?", re.MULTILINE)
 """What stands before each line of a text that is shown to a model."""
-_BLOCK = re.compile(
-    r"^<{5,9} ?SEARCH[^\n]*\n(?P<old>.*?)^={5,9}[ \t]*\n(?P<new>.*?)^>{5,9} ?REPLACE[^\n]*$",
-    re.MULTILINE | re.DOTALL,
+_SEARCH = re.compile(r"<{5,9} ?SEARCH")
+_MIDDLE = re.compile(r"={5,9}[ \t]*$")
+_REPLACE = re.compile(r">{5,9} ?REPLACE")
+_TITLE = re.compile(r"(?im)^[#* \t]*+title[* \t]*+:[* \t]*+\n?[* \t]*+(\S.*)$")
+_RATIONALE = re.compile(
+    r"(?ims)^[#* \t]*+rationale[* \t]*+:[* \t]*+\n?[* \t]*+(\S.*?)(?=\n\s*\n|\n#|\Z)"
 )
-_OPENING = re.compile(r"^<{5,9} ?SEARCH", re.MULTILINE)
-_FENCE = re.compile(r"^```[^\n`]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
-_TITLE = re.compile(r"(?im)^[#*\s]*title[*\s]*:[*\s]*(.+)$")
-_RATIONALE = re.compile(r"(?ims)^[#*\s]*rationale[*\s]*:[*\s]*(.+?)(?=\n\s*\n|\Z)")
 _FILE = re.compile(r"^[#*`\s]*([\w./-]+\.[A-Za-z]\w{0,4})[`*:\s]*$")
 
 
@@ -48,6 +52,15 @@ class AnswerError(PatchError):
     def __init__(self, text: str, advice: str = "") -> None:
         super().__init__(text)
         self.advice = advice
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """A fenced piece of an answer."""
+
+    heading: str
+    """The last line before it that isn't blank."""
+    body: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,30 +92,62 @@ def read(text: str, editable: str) -> Answer:
     Raises:
         AnswerError: There is nothing in it that changes that file, or another file is to change.
     """
+    text = normal(text)
+    lines = text.split("\n")
+    edits, begun = _edits(lines)
+    title, rationale = headers("\n".join(lines[: begun[0]] if begun else lines))
+    if len(begun) > len(edits):
+        raise AnswerError(
+            f"block {len(edits) + 1} of {len(begun)} isn't finished: each needs <<<<<<< SEARCH, "
+            "=======, and >>>>>>> REPLACE on lines of their own"
+        )
+    if edits:
+        _refuse_other_files(lines, begun, editable)
+        return Answer(title, rationale, tuple(edits))
+    found = fences(text)
+    for body in [*(fence.body for fence in found), text]:
+        if patch.is_diff(body):
+            _refuse_other_diff(body, editable)
+            return Answer(title, rationale, diff=body)
+    return Answer(title, rationale, whole=_whole(text, found))
+
+
+def normal(text: str) -> str:
+    """An answer with line feeds alone at the ends of its lines.
+
+    Raises:
+        AnswerError: It is too long to be read.
+    """
     if len(text) > MOST_ANSWER_CHARACTERS:
         raise AnswerError(
             f"the answer has {len(text):,} characters; at most {MOST_ANSWER_CHARACTERS:,} are read"
         )
-    text = text.replace("\r\n", "\n")
-    blocks = list(_BLOCK.finditer(text))
-    head = text[: blocks[0].start()] if blocks else text
-    title, rationale = _said(_TITLE, head), _said(_RATIONALE, head)
-    begun = len(_OPENING.findall(text))
-    if begun > len(blocks):
-        raise AnswerError(
-            f"block {len(blocks) + 1} of {begun} isn't finished: each needs <<<<<<< SEARCH, "
-            "=======, and >>>>>>> REPLACE on lines of their own"
-        )
-    if blocks:
-        _refuse_other_files(text, blocks, editable)
-        edits = tuple(Edit(_bare(block["old"]), _bare(block["new"])) for block in blocks)
-        return Answer(title, rationale, edits)
-    fences = [found[1] for found in _FENCE.finditer(text)]
-    for body in [*fences, text]:
-        if patch.is_diff(body):
-            _refuse_other_diff(body, editable)
-            return Answer(title, rationale, diff=body)
-    return Answer(title, rationale, whole=_whole(text, fences))
+    return text.replace("\r\n", "\n")
+
+
+def headers(text: str) -> tuple[str, str]:
+    """The title and the rationale that a text says, each in one line; empty if it doesn't."""
+    found = (pattern.search(text) for pattern in (_TITLE, _RATIONALE))
+    title, rationale = (" ".join(one[1].strip("*` \n").split()) if one else "" for one in found)
+    return title, rationale
+
+
+def fences(text: str) -> list[Fence]:
+    """The fenced pieces of an answer that are closed."""
+    found, heading = list[Fence](), ""
+    body: list[str] | None = None
+    for line in text.split("\n"):
+        bare = line.rstrip()
+        if body is not None and bare == "```":
+            found.append(Fence(heading, "".join(body)))
+            body, heading = None, ""
+        elif body is not None:
+            body.append(f"{line}\n")
+        elif line.startswith("```") and "`" not in line[3:]:
+            body = []
+        elif bare:
+            heading = bare
+    return found
 
 
 def apply(source: str, answer: Answer) -> str:
@@ -149,26 +194,43 @@ def show(source: str) -> str:
 # Reading
 
 
-def _said(pattern: re.Pattern[str], text: str) -> str:
-    found = pattern.search(text)
-    return " ".join(found[1].strip("*` \n").split()) if found else ""
+def _edits(lines: Sequence[str]) -> tuple[list[Edit], list[int]]:
+    """The blocks that are finished, and at which lines blocks begin."""
+    edits, begun = list[Edit](), list[int]()
+    old: list[str] | None = None
+    new: list[str] | None = None
+    for at, line in enumerate(lines):
+        if _SEARCH.match(line):
+            begun.append(at)
+            old, new = [], None
+        elif old is None:
+            continue
+        elif new is None:
+            if _MIDDLE.match(line):
+                new = []
+            else:
+                old.append(line)
+        elif _REPLACE.match(line):
+            edits.append(Edit(_bare(old), _bare(new)))
+            old = new = None
+        else:
+            new.append(line)
+    return edits, begun
 
 
-def _bare(text: str) -> str:
+def _bare(lines: Sequence[str]) -> str:
     """Lines of a block, without the line numbers that some models copy along."""
-    lines = text.splitlines()
-    if lines and all(ANCHOR.match(line) for line in lines if line.strip()):
-        return ANCHOR.sub("", text)
-    return text
+    if all(ANCHOR.match(line) for line in lines if line.strip()):
+        lines = [ANCHOR.sub("", line) for line in lines]
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _refuse_other_files(text: str, blocks: Sequence[re.Match[str]], editable: str) -> None:
+def _refuse_other_files(lines: Sequence[str], begun: Sequence[int], editable: str) -> None:
     """Raises:
     AnswerError: A line before a block names another file.
     """
-    for block in blocks:
-        before = [line for line in text[: block.start()].splitlines()[-3:] if line.strip()]
-        for line in before:
+    for at in begun:
+        for line in lines[max(0, at - 3) : at]:
             found = _FILE.match(line)
             if found and found[1].rpartition("/")[2] != editable.rpartition("/")[2]:
                 raise AnswerError(f"it edits {found[1]}, but only {editable} may change")
@@ -181,18 +243,18 @@ def _refuse_other_diff(text: str, editable: str) -> None:
             raise AnswerError(f"it edits {name}, but only {editable} may change")
 
 
-def _whole(text: str, fences: Sequence[str]) -> str:
+def _whole(text: str, found: Sequence[Fence]) -> str:
     """The one fenced file in an answer.
 
     Raises:
         AnswerError: There is none, or more than one could be meant.
     """
-    if len(fences) == 1 and fences[0].count("\n") > 1:
-        return _bare(fences[0])
+    if len(found) == 1 and found[0].body.count("\n") > 1:
+        return _bare(found[0].body.splitlines())
     form = "Answer with SEARCH/REPLACE blocks."
-    if len(fences) > 1:
+    if len(found) > 1:
         raise AnswerError(
-            f"it has {len(fences)} fences of code and no SEARCH/REPLACE block: which one is meant "
+            f"it has {len(found)} fences of code and no SEARCH/REPLACE block: which one is meant "
             "can't be told",
             form,
         )
@@ -291,18 +353,29 @@ def _loosely_same(have: Sequence[str], need: Sequence[str]) -> bool:
 def _nearest(have: Sequence[str], need: Sequence[str]) -> tuple[int, float, float]:
     """Start of the place that is most like some lines, its likeness, and the next best one's.
 
-    Likeness is that of Ratcliff and Obershelp (difflib), of lines without their indentation. The
-    next best place doesn't overlap with the best.
+    Likeness is the mean over the lines, without their indentation, of that of Ratcliff and
+    Obershelp (difflib). Each line has to be like its own one: a block that leaves a line out fits
+    nowhere, rather than one line off.
     """
-    wanted = "\n".join(line.strip() for line in need)
-    matcher = SequenceMatcher(None, "", wanted, autojunk=False)
-    ratios: list[float] = []
-    for at in range(max(1, len(have) - len(need) + 1)):
-        matcher.set_seq1("\n".join(line.strip() for line in have[at : at + len(need)]))
-        ratios.append(matcher.ratio() if matcher.quick_ratio() > 0.5 else 0.0)
+    bare, want = ([line.strip()[:MOST_COMPARED] for line in lines] for lines in (have, need))
+    said, ratios = sum(map(bool, want)), list[float]()
+    for at in range(max(0, len(bare) - len(want)) + 1):
+        pairs = list(zip(bare[at : at + len(want)], want, strict=False))
+        equal = sum(bool(a) and a == b for a, b in pairs) / said
+        likeness = [0.0]
+        if len(pairs) == len(want) and equal >= LEAST_EQUAL:
+            likeness = [1.0 if a == b else _likeness(a, b) for a, b in pairs]
+        good = min(likeness) >= LEAST_LIKENESS_OF_A_LINE
+        ratios.append(sum(likeness) / len(want) if good else equal * LEAST_LIKENESS_OF_A_LINE)
     best = max(range(len(ratios)), key=ratios.__getitem__)
-    others = [r for at, r in enumerate(ratios) if abs(at - best) >= len(need)]
-    return best, ratios[best], max(others, default=0.0)
+    if not ratios[best]:  # then its first line says where it may have been meant
+        first = next(line for line in want if line)
+        return max(range(len(bare)), key=lambda at: _likeness(bare[at], first)), 0.0, 0.0
+    return best, ratios[best], max((r for at, r in enumerate(ratios) if at != best), default=0.0)
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other).ratio()
 
 
 def _nearby(have: Sequence[str], at: int, count: int, number: int) -> str:

@@ -9,16 +9,14 @@ from dataclasses import replace
 from evo.nouns import Brief, Outcome, Proposal
 from evo.operators.authoring import Author, Draft
 from evo.operators.crossover import Crossover
-from evo.operators.edits import AnswerError
+from evo.operators.edits import AnswerError, fences, headers, normal
 from evo.operators.operator import Shelf, refuse
 from evo.operators.prompts import Hunk
 from evo.population.conflicts import Conflict, conflicts, resolve
 
 MOST_HUNKS = 12
 """More of them are a rewrite, not a decision."""
-_HUNK = re.compile(r"^#* *\**Hunk (\d+)\b[^\n]*\n+```[^\n`]*\n(.*?)^```", re.M | re.S | re.I)
-_TITLE = re.compile(r"(?im)^[#*\s]*title[*\s]*:[*\s]*(.+)$")
-_RATIONALE = re.compile(r"(?ims)^[#*\s]*rationale[*\s]*:[*\s]*(.+?)(?=\n\s*\n|^#|\Z)")
+_HUNK = re.compile(r"#* *\**Hunk (\d{1,4})\b", re.I)
 _BARRED = re.compile(r"^│ ?", re.M)
 
 
@@ -65,20 +63,18 @@ def _draft(text: str, pieces: Sequence[str | Conflict], count: int, title: str) 
     Raises:
         AnswerError: One is missing.
     """
-    text = text.replace("\r\n", "\n")
-    answers = {int(found[1]): _bare(found[2]) for found in _HUNK.finditer(text)}
+    text = normal(text)
+    headed = ((_HUNK.match(fence.heading), fence.body) for fence in fences(text))
+    answers = {int(found[1]): _bare(body) for found, body in headed if found}
     missing = [str(number) for number in range(1, count + 1) if number not in answers]
     if missing:
         raise AnswerError(
             f"hunk {', '.join(missing)} of {count} has no resolution in the answer",
             "## Hunk 1\n```\nthe lines that are to stand there\n```",
         )
-    said, why = _TITLE.search(text), _RATIONALE.search(text)
-    return Draft(
-        " ".join(said[1].strip("*` ").split()) if said else title,
-        " ".join(why[1].split()) if why else "",
-        resolve(pieces, [answers[number] for number in range(1, count + 1)]),
-    )
+    said, rationale = headers(text)
+    source = resolve(pieces, [answers[number] for number in range(1, count + 1)])
+    return Draft(said or title, rationale, source)
 
 
 def _bare(text: str) -> str:

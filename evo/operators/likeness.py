@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-_NUMBER = re.compile(r"(?<![\w.])\d[\d_]*(?:\.\d*)?(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:_\d+)*(?:\.\d*)?(?:[eE][-+]?\d+)?")
 Run = tuple[tuple[str, ...], tuple[str, ...]]
 """Lines that go, and lines that come in their place, without blanks around them."""
 

@@ -5,7 +5,6 @@ Its program, the paths and the variables that the settings list, and nothing els
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import shlex
@@ -13,6 +12,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from evo.config import AgentSettings
 from evo.errors import SettingsError
@@ -23,6 +25,8 @@ SECRETS = (
     ".npmrc", ".config/gcloud", ".config/gh", ".password-store", ".local/share/keyrings",
 )  # fmt: skip
 """Of a home: nothing that is in one of them is ever readable."""
+MOST_USD = 1_000.0
+"""Of one call: a larger sum is no bill, whoever printed it."""
 OF_THE_MACHINE = ("/etc/shadow", "/etc/ssh", "/proc", "/sys", "/dev", "/run")
 _USD = re.compile(r'"(?:total_)?cost_usd"\s*:\s*(?P<usd>[-+.\deE]+)')
 _TOKENS_IN = re.compile(r'"(?:input|prompt)_tokens"\s*:\s*(\d+)')
@@ -114,10 +118,11 @@ def charge(printed: str, cost: re.Pattern[str] | None) -> Charge:
         cost: The setting's expression; None for the usual words.
     """
     if cost is None:
+        told = _reports(printed)
         return Charge(
-            _usd(_last(_USD, printed)),
-            _count(_last(_TOKENS_IN, printed)),
-            _count(_last(_TOKENS_OUT, printed)),
+            _usd(_last(_USD, told)),
+            _count(_last(_TOKENS_IN, told)),
+            _count(_last(_TOKENS_OUT, told)),
         )
     found = next(iter(reversed(list(cost.finditer(printed)))), None)
     if found is None:
@@ -169,6 +174,22 @@ def _pattern(cost: str) -> re.Pattern[str] | None:
     return pattern
 
 
+def _reports(printed: str) -> str:
+    """Whatever is JSON in what an agent printed: all of it, or single lines."""
+    told = []
+    for text in [printed] if _is_json(printed) else printed.splitlines():
+        told += [text] if _is_json(text) else []
+    return "\n".join(told)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return True
+
+
 def _last(pattern: re.Pattern[str], text: str) -> str | None:
     found = pattern.findall(text)
     return str(found[-1]) if found else None
@@ -179,7 +200,7 @@ def _usd(said: str | None) -> float | None:
         usd = float(said or "")
     except ValueError:
         return None
-    return usd if math.isfinite(usd) and usd >= 0 else None
+    return usd if 0 <= usd <= MOST_USD else None
 
 
 def _count(said: str | None) -> int:

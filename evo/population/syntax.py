@@ -16,6 +16,8 @@ from evo.errors import EvoError
 MOST_BYTES = 256 * 1024
 MOST_LEVELS = 200
 """Levels of the syntax tree: written code has under 30, `1 + 1 + ...` has one for each sum."""
+MOST_BITS = 14_000
+"""Of an integer: Python writes out no more than 4,300 digits."""
 
 
 class SourceError(EvoError):
@@ -47,6 +49,10 @@ def tree_of(source: str) -> ast.Module:
         raise SourceError(f"it isn't Python: {error}") from error
     if _is_deeper(tree, MOST_LEVELS):
         raise SourceError(_too_deep())
+    for node in ast.walk(tree):
+        value = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(value, int) and value.bit_length() > MOST_BITS:
+            raise SourceError("it isn't Python that can be written out: a number is too long")
     return tree
 
 

@@ -29,6 +29,9 @@ class Said:
     """Before it begins."""
     body: bytes | None = None
     """Sent as it is, in place of an answer."""
+    drips: float = 0.0
+    """Seconds for which it sends a blank now and then before its answer: nothing that ends a
+    client's waiting for the next byte."""
     hangs_up: bool = False
     """The connection is closed without a word, or in the middle of a stream."""
     error: str = "told to fail"
@@ -103,9 +106,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, said: Said, body: bytes) -> None:
         self.send_response(said.status)
         self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
         for name, value in said.headers.items():
             self.send_header(name, value)
+        if said.drips:
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            self._drip(said)
+            self._chunk(body)
+            self._chunk(b"")
+            return
+        self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
@@ -114,6 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
+        self._drip(said)
         for number, piece in enumerate(_pieces(said, model)):
             if said.hangs_up and number:
                 self.close_connection = True
@@ -121,6 +132,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._chunk(b"data: " + json.dumps(piece).encode() + b"\n\n")
         self._chunk(b"data: [DONE]\n\n")
         self._chunk(b"")
+
+    def _drip(self, said: Said) -> None:
+        until = time.monotonic() + said.drips
+        while time.monotonic() < until:
+            self._chunk(b"\n")
+            time.sleep(0.1)
 
     def _chunk(self, data: bytes) -> None:
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")

@@ -121,6 +121,29 @@ def test_a_model_that_keeps_failing_is_rested_longer_each_time_and_the_others_go
     assert made.said[1:] == ["broken is rested for 120 s: told to be refused"]
 
 
+def test_several_that_fail_at_once_are_one_failure() -> None:
+    made = office()
+    for _ in range(8):
+        made.roster.failed("one", fault(CallOutcome.UNAUTHORISED))
+    assert made.said == ["one is rested for 60 s: told to be unauthorised"]
+
+
+def test_a_rest_ends_within_a_day_whatever_is_asked_for() -> None:
+    made = office(fault(CallOutcome.RATE_LIMITED, float("inf")), "yes")
+    with pytest.raises(NoAnswerError):
+        made.ask()
+    made.now += 24 * 3600 + 1
+    assert made.ask().text == "yes"
+
+
+def test_a_model_that_is_down_for_months_is_still_tried_now_and_then() -> None:
+    made = office()
+    for _ in range(1100):
+        made.roster.failed("one", fault(CallOutcome.UNAUTHORISED))
+        made.now += 3601
+        assert not made.roster.resting()
+
+
 def test_a_wrong_key_rests_a_model_at_once() -> None:
     made = office(fault(CallOutcome.UNAUTHORISED), "yes")
     with pytest.raises(NoAnswerError):
@@ -129,8 +152,9 @@ def test_a_wrong_key_rests_a_model_at_once() -> None:
 
 
 def test_a_filter_never_rests_a_model() -> None:
-    made = office(*[fault(CallOutcome.FILTERED) for _ in range(5)], "yes")
-    for _ in range(5):
+    faults = [fault(CallOutcome.FILTERED) for _ in range(5)]
+    made = office(fault(CallOutcome.REFUSED), *faults, "yes")
+    for _ in range(6):
         with pytest.raises(NoAnswerError):
             made.ask()
     assert made.said == []
@@ -266,3 +290,20 @@ def test_a_script_that_ends_is_a_model_that_is_overloaded() -> None:
     assert made.ask().text == "only this"
     with pytest.raises(NoAnswerError, match="the script has ended"):
         made.ask()
+
+
+def test_a_call_without_an_answer_says_nothing_of_what_the_next_may_cost() -> None:
+    purse = Purse(1.0)
+    purse.settle("one", purse.reserve("one", 0.6), 0.0001, answered=False)
+    held = purse.reserve("one", 0.6)
+    with pytest.raises(SpentError):
+        purse.reserve("one", 0.6)
+    purse.settle("one", held, None)
+
+
+def test_a_call_that_timed_out_is_booked_at_what_it_may_cost() -> None:
+    made = office(*[fault(CallOutcome.TIMED_OUT)] * 2, usd=0.25)
+    with pytest.raises(NoAnswerError):
+        made.ask()
+    assert [call.cost_usd for call in made.calls] == [0.25, 0.25]
+    assert made.purse.spent_usd == 0.5

@@ -149,6 +149,9 @@ def test_without_its_word_the_setting_counts_or_nobody_knows(
         ('{"total_cost_usd": 0.1}\n{"total_cost_usd": 2e-1}', "", Charge(0.2)),
         ('{"usage": {"prompt_tokens": 3, "completion_tokens": 4}}', "", Charge(None, 3, 4)),
         ('{"cost_usd": -1}', "", Charge()),
+        ('{"cost_usd": 1e300}', "", Charge()),
+        ('{"cost_usd": 2}\na log says "cost_usd": 900', "", Charge(2.0)),
+        ('{\n "cost_usd": 2\n}', "", Charge(2.0)),
         ('{"cost_usd": 1e999}', "", Charge()),
         ('{"cost_usd": .}', "", Charge()),
         ("Cost: $0.01 message, $0.03 session.", r"\$([\d.]+) session", Charge(0.03)),
@@ -214,3 +217,19 @@ def test_an_outfit_has_the_program_with_all_that_it_links_to(tmp_path: Path) -> 
         str(tmp_path / name) for name in ("bin/agent", "current", "agent-1.0")
     )
     assert outfit.variables == {"KEY": "k"}
+
+
+def test_an_agents_keys_stay_in_its_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "zx-0123456789abcdefghij"
+    monkeypatch.setenv("AGENT_KEY", key)
+    tell = (
+        "import os\nkey = os.environ['AGENT_KEY']\n"
+        "file.write_text(file.read_text() + f'# {key}\\n')\n"
+        "pathlib.Path('PROPOSAL.md').write_text(f'Title: {key}\\nRationale: {key}')\n"
+    )
+    proposal = proposed(tmp_path, EDIT + tell, keys=("AGENT_KEY",))
+    assert proposal.outcome is Outcome.ACCEPTED, proposal.cause
+    assert proposal.source is not None and proposal.source.endswith("# [secret]\n")
+    assert (proposal.title, proposal.rationale) == ("[secret]", "[secret]")
+    proposal = proposed(tmp_path, EDIT + tell + "exit(f'401: {key}')", keys=("AGENT_KEY",))
+    assert proposal.cause.endswith("401: [secret]")

@@ -66,7 +66,7 @@ attempt("raw", lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
 attempt("events", lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 15))
 attempt("mount", lambda: subprocess.run(["mount", "-t", "tmpfs", "x", "."], check=True))
 attempt("server", post)
-attempt("listed", lambda: os.environ["EVO_LISTED_KEY"])
+attempt("listed", lambda: os.environ["EVO_LISTED_KEY"][::-1])  # a key itself is hidden
 attempt("shell", lambda: subprocess.check_output(["sh", "-c", "echo fine > a; cat a"]).strip())
 attempt("names", lambda: socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)[0][4][1])
 open("train.py", "w").write(f"GOT = {got!r}\\n")
@@ -101,7 +101,7 @@ def test_an_agent_gets_what_the_settings_list_and_nothing_else(
         got = _got(tmp_path, tier, bait, network=network)
     refused = {name for name, said in got.items() if said.startswith("refused")}
     assert refused == set(got) - GIVEN - (BY_NETWORK if network else set()), got
-    assert got["listed"] == key
+    assert got["listed"] == key[::-1]
     assert len(server.requests) == int(network)
     assert not any(key.encode() in line for line in lines), "a key stood on a command line"
     assert not any(SECRET in said for said in got.values())

@@ -193,7 +193,8 @@ def test_a_model_gets_only_the_hunks_that_conflict_and_both_rationales(tmp_path:
 
 
 def test_a_missing_resolution_goes_back_once_and_is_then_refused(tmp_path: Path) -> None:
-    office = Office(tmp_path, ["I can't decide.", "Neither."])
+    endless = f"## Hunk {'9' * 5000}\n```\nDEPTH = 5\n```\n"
+    office = Office(tmp_path, [endless, "Neither."])
     office.grow(1, (0,), DEPTH_3, 1.9)
     office.grow(2, (0,), DEPTH_4, 1.8)
     proposal = Cross(office.author).propose(Brief(9, "cross", (1, 2)), office.shelf)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo.operators.edits import Answer, AnswerError, Edit, apply, read, show
+from evo.operators.edits import Answer, AnswerError, Edit, apply, headers, read, show
 from evo.patch import diff
 from tests.operators.shelves import BASELINE, changed
 
@@ -95,6 +95,45 @@ def test_one_slip_in_a_long_block_is_forgiven_where_no_other_place_is_like_it() 
     old = "def train(arena):\n    model = buildd()\n    for batch in arena:\n"
     new = "def train(arena):\n    model = build(3)\n    for batch in arena:"
     assert edited(block(old, new)) == SOURCE.replace("build()", "build(3)")
+
+
+@pytest.mark.parametrize("length", [4, 8, 16])
+@pytest.mark.parametrize("slip", ["left out", "added"])
+def test_a_block_with_a_line_too_few_or_too_many_is_refused_not_put_one_line_off(
+    length: int, slip: str
+) -> None:
+    lines = BASELINE.splitlines()
+    for start in range(0, len(lines) - length, 3):
+        old = lines[start : start + length]
+        if slip == "left out":
+            del old[length // 2]
+        else:
+            old.insert(length // 2, "    another_line = of_code(1)")
+        if old[0].strip() and old[-1].strip() and "\n".join(old) not in BASELINE:
+            assert "block 1" in str(refusal(block("\n".join(old), "pass"), BASELINE))
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        "\n" * 390_000,
+        " " * 390_000,
+        "title:" + " " * 390_000,
+        "rationale:\n" * 39_000,
+        "<<<<<<< SEARCH\na\n=======\nb\n" * 12_000,
+        "<<<<<<< SEARCH\n" * 25_000,
+        "```python\nx\n" * 30_000,
+        "a." * 195_000,
+    ],
+)
+@pytest.mark.timeout(60)
+def test_a_model_that_repeats_itself_without_end_is_read_at_once(flood: str) -> None:
+    assert refusal(flood)
+    assert headers(flood)
+
+
+def test_a_block_longer_than_the_file_is_refused() -> None:
+    assert "isn't in the file" in str(refusal(block(SOURCE + "x = 1\n" + SOURCE, "pass")))
 
 
 def test_what_fits_two_places_is_refused_with_the_lines() -> None:

@@ -33,6 +33,7 @@ def test_a_proper_file_passes() -> None:
         ("x = '\ud800'\n", "UTF-8"),
         ("x = 1\n" * (MOST_BYTES // 6 + 1), "at most"),
         ("x = " + "9" * 5000 + "\n", "isn't Python"),
+        ("x = 0x" + "f" * 5000 + "\n", "a number is too long"),
         ("x = " + "(" * 9000 + ")" * 9000, "line 1"),
         ("x = " + "-" * 9000 + "1", "nested too deeply"),
         ("x = " + "lambda:" * 9000 + "1", "nested too deeply"),
