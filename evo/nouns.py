@@ -366,7 +366,7 @@ class Trial:
     budget_seconds: float
     scale: float
     attempt: int = 1
-    """Counts the starts: a trial that infrastructure broke is tried again under its id."""
+    """Counts the starts in a session: what infrastructure broke is tried again under its id."""
     measurement: Measurement | None = None
     """None while queued or running."""
     started_at: datetime | None = None

@@ -1,7 +1,7 @@
-"""Publishing: a copy of the archive for everybody else, replaced whole.
+"""Publishing: a copy of something for everybody else, replaced whole.
 
 A reader has the old copy or the new one, never a part, and one that has a copy open keeps it. The
-engine is held up for a checkpoint only; the copy is made on a thread of its own.
+engine is held up for a checkpoint at most; copies are made on threads of their own.
 """
 
 from __future__ import annotations
@@ -10,22 +10,23 @@ import contextlib
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from evo.archive.archive import Archive
-from evo.errors import ArchiveError
+from evo.errors import ArchiveError, EvoError
 
 
 class Publisher:
-    """Copies an archive to its published place, as often as asked but never twice at a time.
+    """Copies something to its published place, as often as asked but never twice at a time.
 
     Args:
-        archive: What is published.
-        destination: The published file; its folder is made.
+        copy: Copies once, on the publisher's thread.
+        destination: What it writes, as errors name it.
     """
 
-    def __init__(self, archive: Archive, destination: Path) -> None:
-        self._archive, self._destination = archive, destination
+    def __init__(self, copy: Callable[[], None], destination: Path) -> None:
+        self._copy, self._destination = copy, destination
         self._wake = threading.Condition()
         self._wanted = self._done = 0
         self._closed = False
@@ -67,9 +68,9 @@ class Publisher:
                     return
                 wanted = self._wanted
             try:
-                publish(self._archive, self._destination)
+                self._copy()
                 self.last_error = None
-            except (ArchiveError, OSError) as error:
+            except (EvoError, OSError) as error:
                 self.last_error = f"{self._destination} can't be published: {error}"
             with self._wake:
                 self._done = wanted  # requests that came meanwhile are served by one more copy
@@ -77,7 +78,9 @@ class Publisher:
 
 
 def publish(archive: Archive, destination: Path) -> None:
-    """Copies once. The archive's file doesn't change while it is copied: see `Archive`.
+    """Copies an archive once; the folder is made.
+
+    The archive's file doesn't change while it is copied: see `Archive`.
 
     Raises:
         ArchiveError: The checkpoint failed.

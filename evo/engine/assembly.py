@@ -14,7 +14,7 @@ import msgspec
 
 from evo import __version__
 from evo.archive.archive import Archive, RunRecord
-from evo.archive.publication import Publisher
+from evo.archive.publication import Publisher, publish
 from evo.arena.profile import Profile, choose
 from evo.arena.worker import Setup
 from evo.config import Settings
@@ -23,7 +23,7 @@ from evo.engine.bulletin import Rooms
 from evo.engine.casebook import EngineCasebook
 from evo.engine.desk import Desk, Rehearsal
 from evo.engine.engine import Engine
-from evo.engine.layout import DATABASE, FOUNDERS, PUBLISHED, REPOSITORY
+from evo.engine.layout import BUNDLE, DATABASE, FOUNDERS, PUBLISHED, REPOSITORY
 from evo.engine.shelf import PopulationShelf
 from evo.engine.studio import Studio, open_studio
 from evo.errors import PatchError, PopulationError, SettingsError
@@ -149,13 +149,15 @@ def open_rooms(
         models=models,
         conduct=conduct,
     )
+    published, bundled = archive_folder / PUBLISHED, archive_folder / BUNDLE
     return Rooms(
         folder=folder,
         archive_folder=archive_folder,
         settings=settings,
         task=profile.task,
         archive=archive,
-        publisher=Publisher(archive, archive_folder / PUBLISHED),
+        publisher=Publisher(lambda: publish(archive, published), published),
+        bundler=Publisher(lambda: population.bundle(bundled), bundled),
         population=population,
         search=(STRATEGIES | ON_CONSTANTS)[settings.strategy](
             replace(
@@ -272,7 +274,7 @@ def begin(archive: Archive, settings: Settings, profile: Profile) -> None:
         device=profile.device,
         data_name=settings.arena.data if data else "",
         data_sha=Corpus.open(Path(data)).sha if data else "",
-        settings=msgspec.to_builtins(settings),
+        settings=msgspec.to_builtins(_resolved(settings, profile)),
         evo_version=__version__,
         created_at=now(),
     )
@@ -280,14 +282,35 @@ def begin(archive: Archive, settings: Settings, profile: Profile) -> None:
     if known is None:
         archive.begin_run(record)
         return
-    for name in ("editable", "recipe", "metric", "direction", "budget_seconds", "clock", "scale",
-                 "device", "data_sha"):  # fmt: skip
-        was, wanted = getattr(known, name), getattr(record, name)
+    before, after = _measure_of(known), _measure_of(record)
+    for name in before.keys() & after.keys():
+        was, wanted = before[name], after[name]
         if was != wanted:
             raise SettingsError(
                 f"the run {settings.run} was begun with {name} {was}, not {wanted}: their scores "
                 "don't compare; put it back, or start another run with --run NAME"
             )
+
+
+def _resolved(settings: Settings, profile: Profile) -> Settings:
+    """Settings with what was left to evo and decides what a score means."""
+    rules = profile.rules
+    arena = msgspec.structs.replace(
+        settings.arena, sequence_len=rules.sequence_len, score_tokens=rules.score_tokens
+    )
+    return msgspec.structs.replace(settings, arena=arena)
+
+
+def _measure_of(record: RunRecord) -> dict[str, object]:
+    """What must stay as it is for the scores of a run to compare, by name."""
+    task, arena = record.settings.get("task", {}), record.settings.get("arena", {})
+    names = ("editable", "recipe", "metric", "direction", "budget_seconds", "clock", "scale",
+             "device", "data_sha")  # fmt: skip
+    measure = {name: getattr(record, name) for name in names}
+    if record.recipe is Recipe.COMMAND:
+        return measure | {name: task.get(name) for name in ("command", "pattern", "crash_pattern")}
+    chosen = {name: arena.get(name) for name in ("sequence_len", "score_tokens")}
+    return measure | {name: value for name, value in chosen.items() if value is not None}
 
 
 def open_population(path: Path, editable: str, archive: Archive) -> Population:

@@ -44,6 +44,9 @@ class Rooms:
     task: Task
     archive: Archive
     publisher: Publisher
+    """Of the archive."""
+    bundler: Publisher
+    """Of the population, as one file."""
     population: Population
     search: Search
     shelf: PopulationShelf
@@ -74,7 +77,7 @@ class Running:
 
 @dataclass(slots=True)
 class Counts:
-    """Numbers that go up: ids to give out, and what was done since this engine started."""
+    """Numbers that go up: ids to give out; trials of this engine; refused proposals of the run."""
 
     next_brief: int = 0
     next_variant: int = 0

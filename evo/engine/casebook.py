@@ -4,10 +4,12 @@ while the engine goes on writing it.
 
 from __future__ import annotations
 
+import heapq
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from evo.nouns import Direction, Measurement, Outcome, Proposal, Trial, Variant
@@ -17,6 +19,8 @@ from evo.text import clean_text
 
 BROKEN = "broken"
 """Folder beside the trials."""
+KEPT_POINTS = 32
+"""Of the curve of each trial."""
 KEPT_FAILURES = 64
 """Texts of proposals that failed in preflight; git has none of them."""
 FARTHEST = 4
@@ -51,7 +55,7 @@ class EngineCasebook:
         self._proposals: dict[int, Proposal] = {}
         self._asked_of: dict[int, list[int]] = {}
         self._became: dict[int, int] = {}
-        self._noise: float | None = None
+        self._squares, self._freedom = 0.0, 0
         self._lock = threading.RLock()
 
     def tell(self, record: Proposal | Variant | Trial) -> None:
@@ -65,8 +69,7 @@ class EngineCasebook:
                 for parent in record.parents:
                     self._children.setdefault(parent, []).append(record.id)
             else:
-                self._trials.setdefault(record.variant, []).append(record)
-                self._noise = self._pooled_noise()
+                self._add_trial(record)
 
     # What operators ask
 
@@ -87,12 +90,12 @@ class EngineCasebook:
             found: list[Attempt] = []
             for distance, relatives in enumerate(self._family(variant)):
                 proposals = [one for kin in relatives for one in self._asked_of.get(kin, ())]
-                for number in sorted(proposals, reverse=True):
-                    if self._became.get(number) not in own:
-                        found.append(self._attempt(number, distance))
+                told = [one for one in proposals if self._became.get(one) not in own]
+                latest = heapq.nlargest(most - len(found), told)
+                found += [self._attempt(number, distance) for number in latest]
                 if len(found) >= most:
                     break
-            return found[:most]
+            return found
 
     def inspirations(self, variant: int, most: int) -> list[Case]:
         with self._lock:
@@ -129,16 +132,29 @@ class EngineCasebook:
     def _add_proposal(self, proposal: Proposal) -> None:
         if proposal.outcome is Outcome.PREFLIGHT_FAILED and proposal.source is not None:
             self._keep(proposal.id, proposal.source)
-        self._proposals[proposal.id] = proposal
+        self._proposals[proposal.id] = replace(proposal, source=None)
         if proposal.parents:
             self._asked_of.setdefault(proposal.parents[0], []).append(proposal.id)
+
+    def _add_trial(self, trial: Trial) -> None:
+        before = self._scatter(trial.variant)
+        measurement = trial.measurement
+        if measurement is not None:
+            curve = measurement.curve[:: len(measurement.curve) // KEPT_POINTS + 1]
+            curve += measurement.curve[-1:]
+            trial = replace(trial, measurement=replace(measurement, curve=curve))
+        self._trials.setdefault(trial.variant, []).append(trial)
+        squares, freedom = self._scatter(trial.variant)
+        self._squares += squares - before[0]
+        self._freedom += freedom - before[1]
 
     def _case(self, number: int) -> Case:
         variant, trials = self._variants[number], self._trials.get(number, [])
         scores = self._scores(number)
         last = next((one.measurement for one in reversed(trials) if one.score is not None), None)
         latest: Measurement | None = trials[-1].measurement if trials else None
-        std = None if self._noise is None or not scores else self._noise / math.sqrt(len(scores))
+        noise = math.sqrt(max(self._squares, 0.0) / self._freedom) if self._freedom else None
+        std = None if noise is None or not scores else noise / math.sqrt(len(scores))
         return Case(
             variant=number,
             parents=variant.parents,
@@ -185,16 +201,14 @@ class EngineCasebook:
             return None
         return self._loss(parents[0]) - self._loss(variant)
 
-    def _pooled_noise(self) -> float | None:
-        """Standard deviation of one trial: the square root of the mean square within variants."""
-        squares, freedom = 0.0, 0
-        for variant in self._trials:
-            scores = self._scores(variant)
-            if len(scores) > 1:
-                mean = sum(scores) / len(scores)
-                squares += sum((score - mean) ** 2 for score in scores)
-                freedom += len(scores) - 1
-        return math.sqrt(squares / freedom) if freedom else None
+    def _scatter(self, variant: int) -> tuple[float, int]:
+        """Sum of squares of a variant's scores about their mean, and its degrees of freedom.
+
+        Summed over all variants, their ratio is the pooled variance of one trial.
+        """
+        scores = self._scores(variant)
+        mean = sum(scores) / len(scores) if scores else 0.0
+        return sum((score - mean) ** 2 for score in scores), max(len(scores) - 1, 0)
 
     def _ancestors(self, variant: int) -> set[int]:
         return self._reach(variant, lambda one: self._variants[one].parents)

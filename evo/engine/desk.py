@@ -149,6 +149,8 @@ def _refusal(brief: Brief, cause: str) -> Proposal:
         operator=brief.operator,
         parents=brief.parents,
         subject=brief.subject,
+        role=brief.role,
+        model=brief.model,
         outcome=Outcome.MALFORMED,
         cause=cause,
     )

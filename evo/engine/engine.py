@@ -8,6 +8,7 @@ order and nothing here needs a lock.
 
 from __future__ import annotations
 
+import math
 import queue
 import random
 import time
@@ -20,7 +21,6 @@ from evo.engine import variants
 from evo.engine.bulletin import Bulletin, Counts, Limits, Rooms, Running
 from evo.engine.desk import Desk
 from evo.engine.heartbeat import Phase
-from evo.engine.layout import BUNDLE
 from evo.engine.reception import HUMAN, Reception
 from evo.engine.takeover import is_foregone, take_over
 from evo.engine.trials import StopError, Trials
@@ -82,10 +82,10 @@ class Engine:
             self._utc,
         )
         self._reception = Reception(rooms, self._bulletin, clock, self)
-        self._now_at_once = False
+        self._now_at_once = self._by_limit = False
         self._in_vain_in_a_row = 0
-        self._said_of_publishing: str | None = None
-        self._next_beat = self._next_bundle = 0.0
+        self._complaints: set[str] = set()
+        self._last_beat = self._last_bundle = -math.inf
         self._began = clock()
 
     # The loop
@@ -105,8 +105,8 @@ class Engine:
                 self._ask()
                 if self._bulletin.phase is Phase.SEARCHING:
                     self._trials.start()
-                if self._clock() >= self._next_beat:
-                    self._next_beat = self._clock() + BEAT_SECONDS
+                if not 0 <= self._clock() - self._last_beat < BEAT_SECONDS:  # or it was set back
+                    self._last_beat = self._clock()
                     self._bulletin.beat(self._trials.waiting)
                 self._await_event()
             self._bulletin.phase = Phase.STOPPED
@@ -125,7 +125,8 @@ class Engine:
 
     def _await_event(self) -> None:
         try:
-            event = self._events.get(timeout=max(0.0, self._next_beat - self._clock()))
+            left = self._last_beat + BEAT_SECONDS - self._clock()
+            event = self._events.get(timeout=min(max(0.0, left), BEAT_SECONDS))
         except queue.Empty:
             return
         if isinstance(event, tuple):
@@ -142,25 +143,34 @@ class Engine:
             self._bulletin.say("note", self._rooms.notes.get())
 
     def _is_done(self) -> bool:
-        limits, roster = self._limits, self._rooms.studio.roster
-        if self._bulletin.phase.open:
-            if limits.trials is not None and self._counts.finished >= limits.trials:
-                self._finish("all trials are done")
-            elif limits.hours and self._clock() - self._began > limits.hours * 3600:
-                self._finish(f"{limits.hours:g} hours are over")
-            elif roster is not None and roster.purse.is_spent:
-                self._finish(f"models have cost ${roster.purse.spent_usd:.4f}")
+        reached, roster = self._limit_reached(), self._rooms.studio.roster
+        if self._bulletin.phase.open and reached:
+            self._finish(reached)
+            self._by_limit = True
+        elif self._bulletin.phase is Phase.FINISHING and self._by_limit and not reached:
+            self._bulletin.phase, self._bulletin.message = Phase.SEARCHING, ""  # it was raised
         if self._now_at_once:
             return True
         # What the last of the money has bought is waited for; nothing else is being asked by then.
         bought = roster is not None and roster.purse.is_spent and bool(self._asked)
         return self._bulletin.phase is Phase.FINISHING and not self._running and not bought
 
+    def _limit_reached(self) -> str:
+        limits, roster = self._limits, self._rooms.studio.roster
+        if limits.trials is not None and self._counts.finished >= limits.trials:
+            return "all trials are done"
+        if limits.hours and self._clock() - self._began > limits.hours * 3600:
+            return f"{limits.hours:g} hours are over"
+        if roster is not None and roster.purse.is_spent:
+            return f"models have cost ${roster.purse.spent_usd:.4f}"
+        return ""
+
     def _fail(self, why: str) -> None:
         self._bulletin.phase, self._bulletin.message = Phase.FAILED, why
 
     def _finish(self, why: str) -> None:
         self._bulletin.phase, self._bulletin.message = Phase.FINISHING, why
+        self._by_limit = False
 
     # Opening and closing
 
@@ -197,6 +207,7 @@ class Engine:
             with ExitStack() as closing:
                 closing.callback(rooms.archive.close)
                 closing.callback(rooms.publisher.close)
+                closing.callback(rooms.bundler.close)
                 closing.callback(self._publish)
                 closing.callback(lambda: rooms.archive.end_session(self._utc(), bulletin.message))
                 closing.callback(self._executor.close)
@@ -212,9 +223,13 @@ class Engine:
                 bulletin.beat(self._trials.waiting)
 
     def _publish(self) -> None:
-        self._bundle(at_once=True)
-        self._rooms.publisher.request()
-        self._rooms.publisher.flush()
+        publishers = [self._rooms.publisher]
+        if self._rooms.known:
+            publishers.append(self._rooms.bundler)
+        for each in publishers:
+            each.request()
+        for each in publishers:
+            each.flush()
 
     # Proposals
 
@@ -274,7 +289,7 @@ class Engine:
         rooms.archive.record_proposal(proposal, variant, self._utc())
         self._counts.note(proposal)
         rooms.casebook.tell(proposal)
-        rooms.search.tell(proposal)
+        rooms.search.tell(replace(proposal, source=None))  # which git has
         self._reception.answered(proposal)
         if variant is None:
             what = proposal.title or f"{proposal.operator} {proposal.subject}".strip()
@@ -370,18 +385,16 @@ class Engine:
         """Publishes what a finished trial has added."""
         if not measured:
             return
-        self._in_vain_in_a_row, publisher = 0, self._rooms.publisher
-        if publisher.last_error not in (None, self._said_of_publishing):
-            self._said_of_publishing = publisher.last_error
-            self._bulletin.say("note", f"{self._said_of_publishing}; what it tells grows old")
-        publisher.request()
-        self._bundle()
-
-    def _bundle(self, *, at_once: bool = False) -> None:
-        now = self._clock()
-        if (at_once or now >= self._next_bundle) and self._rooms.known:
-            self._next_bundle = now + BUNDLE_SECONDS
-            self._rooms.population.bundle(self._rooms.archive_folder / BUNDLE)
+        self._in_vain_in_a_row, rooms = 0, self._rooms
+        for publisher in (rooms.publisher, rooms.bundler):
+            said = publisher.last_error
+            if said is not None and said not in self._complaints:
+                self._complaints.add(said)
+                self._bulletin.say("note", f"{said}; what it tells grows old")
+        rooms.publisher.request()
+        if not 0 <= self._clock() - self._last_bundle < BUNDLE_SECONDS:
+            self._last_bundle = self._clock()
+            rooms.bundler.request()
 
     def _utc(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC).replace(tzinfo=None)

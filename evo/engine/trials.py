@@ -187,6 +187,9 @@ class Trials:
     def give_up(self, trial: int, measurement: Measurement) -> str:
         """Ends a trial that runs or waits, with this for its result; what came of it, in words."""
         waiting = next((one for one in self._queue if one.id == trial), None)
+        found = waiting or (self._running[trial].trial if trial in self._running else None)
+        if found is not None and found.variant == 0 and self._rooms.search.champion is None:
+            return "not given up: it is the baseline's first trial, and all others wait for it"
         if waiting is not None:
             self._queue.remove(waiting)
             self._running[trial] = Running(waiting)

@@ -8,6 +8,8 @@ first, and what is nested deeper than anybody writes is refused before libcst se
 from __future__ import annotations
 
 import ast
+import threading
+from contextlib import suppress
 
 import libcst as cst
 
@@ -18,6 +20,9 @@ MOST_LEVELS = 200
 """Levels of the syntax tree: written code has under 30, `1 + 1 + ...` has one for each sum."""
 MOST_BITS = 14_000
 """Of an integer: Python writes out no more than 4,300 digits."""
+
+MOST_PARSES = 5
+_parsing = threading.Lock()
 
 
 class SourceError(EvoError):
@@ -40,7 +45,7 @@ def tree_of(source: str) -> ast.Module:
         line = source.count("\n", 0, source.index("\0")) + 1
         raise SourceError(f"line {line} holds a null byte; remove it")
     try:
-        tree = ast.parse(source)
+        tree = _parse(source)
     except SyntaxError as error:
         raise SourceError(f"it isn't Python: line {error.lineno or 1}: {error.msg}") from error
     except (RecursionError, MemoryError) as error:
@@ -54,6 +59,16 @@ def tree_of(source: str) -> ast.Module:
         if isinstance(value, int) and value.bit_length() > MOST_BITS:
             raise SourceError("it isn't Python that can be written out: a number is too long")
     return tree
+
+
+def _parse(source: str) -> ast.Module:
+    """Python's own parser, by one thread at a time: its count of levels is one for all threads,
+    and a thread that comes between raises SystemError (CPython issue 106905).
+    """
+    for _ in range(MOST_PARSES):
+        with _parsing, suppress(SystemError):  # a thread that isn't ours came between
+            return ast.parse(source)
+    raise SourceError("Python's parser broke off; propose it again")
 
 
 def module_of(source: str) -> cst.Module:

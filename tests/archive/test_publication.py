@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from evo.archive.archive import Archive
-from evo.archive.publication import Publisher
+from evo.archive.publication import Publisher, publish
 from evo.archive.reading import Reader
 from evo.errors import ArchiveError
 from tests.archive.records import NOW, RUN, proposal, variant
@@ -21,6 +21,10 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
     made.close()
 
 
+def publisher_of(archive: Archive, destination: Path) -> Publisher:
+    return Publisher(lambda: publish(archive, destination), destination)
+
+
 def count(path: Path) -> int:
     with Reader.open(path) as reader:
         return int(reader.query("SELECT count(*) FROM proposals").rows[0][0])
@@ -30,7 +34,7 @@ def test_what_was_recorded_before_the_request_is_in_the_copy(
     archive: Archive, tmp_path: Path
 ) -> None:
     published = tmp_path / "archive" / "archive.duckdb"
-    publisher = Publisher(archive, published)
+    publisher = publisher_of(archive, published)
     for number in range(5):
         archive.record_proposal(proposal(number), variant(number), NOW)
         publisher.request()
@@ -42,7 +46,7 @@ def test_what_was_recorded_before_the_request_is_in_the_copy(
 
 def test_a_reader_keeps_the_copy_that_it_opened(archive: Archive, tmp_path: Path) -> None:
     published = tmp_path / "archive.duckdb"
-    publisher = Publisher(archive, published)
+    publisher = publisher_of(archive, published)
     publisher.request()
     publisher.flush()
     with Reader.open(published) as reader:
@@ -56,7 +60,7 @@ def test_a_reader_keeps_the_copy_that_it_opened(archive: Archive, tmp_path: Path
 
 def test_every_copy_is_whole_while_somebody_writes(archive: Archive, tmp_path: Path) -> None:
     published, stop = tmp_path / "archive.duckdb", threading.Event()
-    publisher = Publisher(archive, published)
+    publisher = publisher_of(archive, published)
     publisher.request()
     publisher.flush()
 
@@ -88,7 +92,7 @@ def test_a_place_that_cannot_be_written_is_told_and_tried_again(
 ) -> None:
     place = tmp_path / "archive"
     place.write_text("a file where the folder should be")
-    publisher = Publisher(archive, place / "archive.duckdb")
+    publisher = publisher_of(archive, place / "archive.duckdb")
     publisher.request()
     with pytest.raises(ArchiveError, match="can't be published"):
         publisher.flush()

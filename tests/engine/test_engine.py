@@ -1,7 +1,9 @@
 """The engine: a whole search with a real archive, a real repository and real processes."""
 
 import json
+import math
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +14,7 @@ from evo.archive.archive import Archive
 from evo.engine import heartbeat, inbox
 from evo.engine.heartbeat import Phase
 from evo.engine.inbox import Verb
-from evo.errors import PopulationError, SettingsError
+from evo.errors import ArchiveError, PopulationError, SettingsError
 from evo.patch import diff
 from tests.projects import SCRIPT, assembled, git, make_project, rows, wait_until
 
@@ -163,6 +165,8 @@ def test_a_second_session_goes_on_with_the_next_ids(tmp_path: Path) -> None:
     [
         ({"task__budget_seconds": 7.0}, "begun with budget_seconds 20.0, not 7.0"),
         ({"task__direction": "maximise"}, "begun with direction minimise, not maximise"),
+        ({"task__command": "python -S {editable}"}, "begun with command python {editable}, not"),
+        ({"task__metric": "other"}, "begun with metric score, not other"),
     ],
 )
 def test_what_would_make_scores_incomparable_is_refused(
@@ -306,6 +310,37 @@ def test_what_was_handed_in_survives_an_engine_that_ends_before_it_is_tried(
 
 
 # Ends
+
+
+def test_a_bundle_that_can_not_be_written_stops_nothing_and_is_told(tmp_path: Path) -> None:
+    project = make_project(tmp_path, seconds=0.05)
+    (project / "archive" / "main" / "variants.bundle" / "in the way").mkdir(parents=True)
+    with pytest.raises(ArchiveError, match=r"variants.bundle can't be published"):
+        assembled(project, trials=4).run()
+    assert rows(project, "SELECT count(*) FROM trials WHERE status = 'scored'") == [(4,)]
+    notes = rows(project, "SELECT text FROM events WHERE kind = 'note'")
+    assert sum("variants.bundle" in text for [text] in notes) == 1
+
+
+def test_a_clock_that_is_set_back_stops_no_heartbeat(tmp_path: Path) -> None:
+    project, shift = make_project(tmp_path, seconds=0.3), [0.0]
+    engine = assembled(project)
+    engine._clock = engine._bulletin._clock = lambda: time.time() - shift[0]
+    thread = threading.Thread(target=engine.run)
+    thread.start()
+    try:
+        wait_until(lambda: finished_trials(project) >= 1, "it searches")
+        shift[0] = 7200.0
+        wait_until(lambda: beat_at(project) < time.time() - 7000, "it beats by the new clock")
+    finally:
+        inbox.ask(project / "population" / "main", Verb.STOP, how="now")
+        thread.join(60)
+    assert not thread.is_alive(), "it heard nothing of its inbox"
+
+
+def beat_at(project: Path) -> float:
+    beat = heartbeat.read(project / "population" / "main")
+    return beat.at if beat else math.inf
 
 
 def test_hours_end_a_session(tmp_path: Path) -> None:

@@ -164,6 +164,24 @@ def test_limits_are_changed_while_it_runs(tmp_path: Path) -> None:
     assert 0 < beat.busy <= 1
 
 
+def test_a_limit_that_is_raised_while_the_last_trial_runs_lets_it_go_on(tmp_path: Path) -> None:
+    project = make_project(tmp_path, seconds=2.0)
+    with running(project, hours=0.0002):
+        wait_until(lambda: phase(project) is Phase.FINISHING, "its time is over")
+        ask(project, Verb.BUDGET, hours="none", trials="2")
+        wait_until(lambda: finished_trials(project) == 2, "it went on")
+    assert rows(project, "SELECT how FROM sessions") == [("all trials are done",)]
+
+
+def test_the_baselines_first_trial_is_not_given_up(tmp_path: Path) -> None:
+    project = make_project(tmp_path, seconds=2.0)
+    with running(project, trials=1):
+        wait_until(lambda: running_trials(project) == [0], "it runs")
+        ask(project, Verb.KILL, trial="0")
+    assert outcomes(project)[Verb.KILL].startswith("not given up: it is the baseline's")
+    assert rows(project, "SELECT status FROM trials WHERE id = 0") == [("scored",)]
+
+
 class Listening:
     """Proposes nothing, and remembers what it was told."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from evo.nouns import Recipe
 from evo.operators.screening import count_lines, fingerprint, screen
-from evo.population.syntax import MOST_BYTES, SourceError
+from evo.population.syntax import MOST_BYTES, SourceError, tree_of
 from tests.operators.shelves import BASELINE, DEEPER, changed
 
 
@@ -188,3 +190,37 @@ def test_the_deepest_code_that_is_taken_is_safe_on_a_thread() -> None:
     thread.start()
     thread.join()
     assert done
+
+
+class Trash:
+    """Lets other threads run when it is collected, in the middle of whatever runs then."""
+
+    def __init__(self) -> None:
+        self.circle = self
+
+    def __del__(self) -> None:
+        time.sleep(0.0005)
+
+
+def test_threads_that_read_at_once_do_not_disturb_each_other() -> None:
+    source, broken = "\n".join(f"a{n} = [{n}, f(x, {n})]" for n in range(300)), list[Exception]()
+
+    def read() -> None:
+        for _ in range(10):
+            for _ in range(20):
+                Trash()
+            try:
+                tree_of(source)
+            except Exception as error:
+                broken.append(error)
+
+    threads, before = [threading.Thread(target=read) for _ in range(4)], gc.get_threshold()
+    gc.set_threshold(50)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        gc.set_threshold(*before)
+    assert not broken
