@@ -322,6 +322,10 @@ class Archive:
         )
         return [json.loads(row["arguments"]) for row in found]
 
+    def has_request(self, id: str) -> bool:
+        """Whether a request was noted, and so has been done."""
+        return bool(self._store.select("SELECT 1 FROM requests WHERE id = ?", [storable(id)]))
+
     def unfinished_trials(self) -> list[Trial]:
         """Trials that were queued or running when the archive was last closed, by id."""
         found = self._store.select("FROM trials WHERE seq IS NULL ORDER BY id")
