@@ -19,6 +19,9 @@ from msgspec import Meta
 from evo.errors import SettingsError
 from evo.nouns import Clock, Direction, Recipe
 
+FOUNDERS = "founders"
+"""In the population's folder, where runs are too: the gene pool of every run."""
+
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 
@@ -200,9 +203,10 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Settings:
     table: dict[str, Any] = {}
     if path.exists():
         try:
-            table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("evo", {})
+            tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise SettingsError(f"{path.name} can't be read: {error}") from error
+        table = _table(_table(tool, "tool").get("evo", {}), "tool.evo")
     for name, value in (overrides or {}).items():
         if name == "models" and value is not None:
             table["models"] = _named(table.get("models", ()), value)
@@ -210,12 +214,12 @@ def load(folder: Path, overrides: Mapping[str, Any] | None = None) -> Settings:
             *sections, key = name.split(".")
             target = table
             for section in sections:
-                target = target.setdefault(section, {})
+                target = _table(target.setdefault(section, {}), f"tool.evo.{section}")
             target[key] = value
     return parse(table)
 
 
-def parse(table: Mapping[str, Any]) -> Settings:
+def parse(table: dict[str, Any]) -> Settings:
     """Settings from a table, every key and value checked.
 
     Raises:
@@ -237,6 +241,11 @@ def parse(table: Mapping[str, Any]) -> Settings:
     except msgspec.ValidationError as error:
         text = str(error).replace("`$.", "`tool.evo.").replace(" - at ", ", for ")
         raise SettingsError(f"a setting has a wrong value: {text}{_choices(text)}") from error
+    if settings.run == FOUNDERS:
+        raise SettingsError(
+            f"a run can't be named {FOUNDERS}: that is the gene pool's folder; name it otherwise "
+            "with tool.evo.run or --run NAME"
+        )
     task = settings.task
     if task.recipe is Recipe.COMMAND and not task.command:
         raise SettingsError(
@@ -293,11 +302,20 @@ def _choices(text: str) -> str:
     return f"; it can be {', '.join(words)}" if words else ""
 
 
+def _table(given: Any, where: str) -> dict[str, Any]:
+    """What stands where a table belongs, if it is one.
+
+    Raises:
+        SettingsError: It is something else.
+    """
+    if not isinstance(given, dict):
+        raise SettingsError(f"[{where}] must be a table, not {given!r}")
+    return given
+
+
 def _refuse_unknown(table: Any, kind: type[msgspec.Struct], where: str) -> None:
-    if not isinstance(table, Mapping):
-        raise SettingsError(f"[{where}] must be a table, not {table!r}")
     known = kind.__struct_fields__
-    for key in table:
+    for key in _table(table, where):
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             advice = f"; did you mean `{near[0]}`?" if near else f"; known: {', '.join(known)}"

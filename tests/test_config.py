@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evo.config import Settings, load, models_of, parse
+from evo.config import FOUNDERS, Settings, load, models_of, parse
 from evo.errors import SettingsError
 from evo.nouns import Direction, Recipe
 
@@ -42,6 +42,7 @@ def test_another_tools_table_is_none_of_our_business(tmp_path: Path) -> None:
         ),
         ({"task": {"clock": "sun"}}, "it can be wall, cpu"),
         ({"run": "../elsewhere"}, "tool.evo.run"),
+        ({"run": FOUNDERS}, "a run can't be named founders: that is the gene pool's folder"),
         ({"task": 3}, "[tool.evo.task] must be a table"),
         ({"task": {"recipe": "command"}}, "needs tool.evo.task.command"),
         ({"task": {"direction": "sideways"}}, "tool.evo.task.direction"),
@@ -70,6 +71,25 @@ def test_a_file_that_is_not_toml_says_where(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool.evo\nseed = 3\n")
     with pytest.raises(SettingsError, match="line 1"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("tool = 3", "tool"),
+        ("[tool]\nevo = 3", "tool.evo"),
+        ('[tool.evo]\ntask = "train.py"', "tool.evo.task"),
+        ("[[tool.evo.task]]\nscale = 1", "tool.evo.task"),
+    ],
+)
+@pytest.mark.parametrize("overrides", [{}, {"seed": 4}, {"task.budget_seconds": 7.5}])
+def test_what_stands_where_a_table_belongs_is_named_whatever_flags_are_given(
+    tmp_path: Path, text: str, where: str, overrides: dict[str, object]
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, overrides)
+    assert str(caught.value).startswith(f"[{where}] must be a table, not ")
 
 
 def test_enums_are_read_by_their_values() -> None:

@@ -6,6 +6,7 @@ new rows go to the write-ahead log, and the file may be copied.
 
 from __future__ import annotations
 
+import heapq
 import json
 import os
 import socket
@@ -38,6 +39,9 @@ from evo.nouns import (
     Variant,
     Wish,
 )
+
+TRIALS_AT_ONCE = 32
+"""Finished trials are read in blocks: their curves can be hundreds of points each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,16 +297,22 @@ class Archive:
         ]
 
     def history(self) -> Iterator[Proposal | Trial | Wish]:
-        """Finished proposals, trials and wishes, in the order in which the search was told."""
-        told: list[tuple[int, Proposal | Trial | Wish]] = [
-            *((row["seq"], rows.to_proposal(row)) for row in self._store.select("FROM proposals")),
-            *self._finished_trials(),
-            *(
-                (row["seq"], Wish(row["variant"], Favour(row["favour"])))
-                for row in self._store.select("FROM wishes")
-            ),
-        ]
-        for _, record in sorted(told, key=lambda pair: pair[0]):
+        """Finished proposals, trials and wishes, in the order in which the search was told.
+
+        Trials are read while this goes on, a few at a time.
+        """
+        proposals = (
+            (row["seq"], rows.to_proposal(row))
+            for row in self._store.select("FROM proposals ORDER BY seq")
+        )
+        wishes = (
+            (row["seq"], Wish(row["variant"], Favour(row["favour"])))
+            for row in self._store.select("FROM wishes ORDER BY seq")
+        )
+        told: Iterator[tuple[int, Proposal | Trial | Wish]] = heapq.merge(
+            proposals, self._finished_trials(), wishes, key=lambda pair: pair[0]
+        )
+        for _, record in told:
             yield record
 
     def requests(self, verb: str) -> list[dict[str, str]]:
@@ -311,6 +321,10 @@ class Archive:
             "SELECT arguments FROM requests WHERE verb = ? ORDER BY asked_at, id", [verb]
         )
         return [json.loads(row["arguments"]) for row in found]
+
+    def has_request(self, id: str) -> bool:
+        """Whether a request was noted, and so has been done."""
+        return bool(self._store.select("SELECT 1 FROM requests WHERE id = ?", [storable(id)]))
 
     def unfinished_trials(self) -> list[Trial]:
         """Trials that were queued or running when the archive was last closed, by id."""
@@ -336,8 +350,18 @@ class Archive:
         return {Outcome(row["outcome"]): row["n"] for row in found}
 
     def _finished_trials(self) -> Iterator[tuple[int, Trial]]:
-        curves: dict[int, list[dict[str, Any]]] = {}
-        for point in self._store.select("FROM curves ORDER BY trial, elapsed_seconds, step"):
-            curves.setdefault(point["trial"], []).append(point)
-        for row in self._store.select("FROM trials WHERE seq IS NOT NULL"):
-            yield row["seq"], rows.to_trial(row, curves.get(row["id"], ()))
+        """Finished trials with what orders them, in that order."""
+        last = -1
+        while block := self._store.select(
+            "FROM trials WHERE seq > ? ORDER BY seq LIMIT ?", [last, TRIALS_AT_ONCE]
+        ):
+            curves: dict[int, list[dict[str, Any]]] = {row["id"]: [] for row in block}
+            for point in self._store.select(
+                "FROM curves WHERE trial IN (SELECT unnest(?::INTEGER[])) "
+                "ORDER BY trial, elapsed_seconds, step",
+                [list(curves)],
+            ):
+                curves[point["trial"]].append(point)
+            for row in block:
+                last = row["seq"]
+                yield last, rows.to_trial(row, curves.pop(row["id"]))

@@ -26,7 +26,8 @@ class RefereeProcess:
     Args:
         setup: What it measures, and how.
         on_answer: Called on a thread of this handle with every answer. When the process ends
-            before it was closed, the last answer is a `Failed`.
+            before it was closed, the last answer is one `Failed` that says so, with the referee's
+            own reason if it gave one; the process is gone by then.
 
     Raises:
         ArenaError: The process can't be started.
@@ -54,18 +55,13 @@ class RefereeProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    @property
-    def ended(self) -> bool:
-        """Whether the process is gone."""
-        return self._process.poll() is not None
-
     def request(self, request: Request) -> None:
         """Sends a request; the answers come through `on_answer`."""
         self._send(request)
 
-    def abort(self) -> None:
-        """Has the running request given up; its answer is a `Failed`."""
-        self._send(Abort())
+    def abort(self, trial: int) -> None:
+        """Has a trial given up; its answer is a `Failed`, unless it is over already."""
+        self._send(Abort(trial))
 
     def close(self) -> None:
         """Ends the process and its cells, and waits for that."""
@@ -90,12 +86,18 @@ class RefereeProcess:
     def _listen(self) -> None:
         assert self._process.stdout
         decoder = msgspec.json.Decoder(Answer)
+        last: Failed | None = None
         with self._process.stdout as answers:
             for line in answers:
                 try:
-                    self._on_answer(decoder.decode(line))
+                    answer = decoder.decode(line)
                 except msgspec.MsgspecError:
                     break  # a line cut short: it was killed, as is told below
+                if isinstance(answer, Failed) and answer.last:
+                    last = answer
+                else:
+                    self._on_answer(answer)
         code = self._process.wait()
         if not self._closing:
-            self._on_answer(Failed(f"the referee's process ended with status {code}"))
+            cause = f"the referee's process ended with status {code}"
+            self._on_answer(last or Failed(cause, last=True))

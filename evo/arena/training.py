@@ -205,7 +205,7 @@ class Training:
             round(self._used(), 3),
             step,
             loss,
-            tokens=self._tally.rows * self._rules.sequence_len,
+            tokens=self._feeder.rows_served * self._rules.sequence_len,
             memory_mb=round(self._cell.meter.peak_memory_mb, 1),
         )
         curve = self._tally.curve

@@ -6,6 +6,7 @@ packed there), and when the engine dies, its standard input ends and it ends its
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -46,6 +47,8 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
 class Measure(msgspec.Struct, frozen=True, tag="measure"):
     """Run this once."""
 
+    trial: int
+    """What an `Abort` names it by."""
     source: str
     seed: int
     log: str
@@ -61,7 +64,9 @@ class Check(msgspec.Struct, frozen=True, tag="check"):
 
 
 class Abort(msgspec.Struct, frozen=True, tag="abort"):
-    """Give up what is running."""
+    """Give a trial up; one that is over by now, or hasn't begun, is none of its business."""
+
+    trial: int
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
@@ -84,6 +89,8 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """It couldn't be run, through no fault of the variant."""
 
     cause: str
+    last: bool = False
+    """Whether the referee ends with it and answers no more."""
 
 
 Request = Setup | Measure | Check | Abort
@@ -93,14 +100,14 @@ Answer = Progress | Measured | Checked | Failed
 class _Screen:
     """Passes a trial's progress on, and asks for its end once it is to be given up."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, worker: Worker, trial: int) -> None:
+        self._worker, self._trial = worker, trial
 
     def progress(self, point: CurvePoint) -> None:
         self._worker.answer(Progress(point))
 
     def should_stop(self) -> bool:
-        return self._worker.aborted.is_set()
+        return self._worker.deserted.is_set() or self._worker.given_up == self._trial
 
 
 class Worker:
@@ -114,7 +121,10 @@ class Worker:
     def __init__(self, requests: BinaryIO, answers: BinaryIO) -> None:
         self._requests, self._answers = requests, answers
         self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self.aborted = threading.Event()
+        self.given_up: int | None = None
+        """The trial that was given up last; it may be over already."""
+        self.deserted = threading.Event()
+        """Set when nobody asks or listens any more."""
 
     def serve(self) -> None:
         """Works until the requests end, which is when the engine has gone."""
@@ -125,8 +135,8 @@ class Worker:
         try:
             tier = walls.choose(setup.sandbox, unsafe=setup.unsafe, gpu=setup.gpu)
             referee = self._referee(setup, tier)
-        except EvoError as error:
-            self.answer(Failed(str(error)))
+        except (EvoError, OSError) as error:
+            self.answer(Failed(str(error), last=True))
             return
         while (request := self._queue.get()) is not None:
             self._serve_one(referee, request, setup.gpu, tier)
@@ -136,7 +146,7 @@ class Worker:
             self._answers.write(msgspec.json.encode(answer) + b"\n")
             self._answers.flush()
         except OSError:
-            self.aborted.set()  # nobody listens any more
+            self.deserted.set()
 
     def _serve_one(
         self, referee: Referee | CommandReferee, request: Request, gpu: str, tier: Tier
@@ -150,15 +160,13 @@ class Worker:
                     split=request.split,
                     log=Path(request.log) if request.log else None,
                     gpu=gpu,
-                    watch=_Screen(self),
+                    watch=_Screen(self, request.trial),
                 )
                 self.answer(Measured(replace(measurement, sandbox=str(tier))))
             elif isinstance(request, Check):
                 self.answer(Checked(referee.check(request.source)))
         except (EvoError, OSError) as error:
             self.answer(Failed(str(error)))
-        # Whatever was to be given up is over; a closed stream still ends the loop by its None.
-        self.aborted.clear()
 
     @staticmethod
     def _referee(setup: Setup, tier: Tier) -> Referee | CommandReferee:
@@ -169,13 +177,16 @@ class Worker:
 
     def _read(self) -> None:
         decoder = msgspec.json.Decoder(Request)
-        for line in self._requests:
-            request = decoder.decode(line)
-            if isinstance(request, Abort):
-                self.aborted.set()
-            else:
+        with contextlib.suppress(msgspec.MsgspecError):  # a line cut short: who wrote it has died
+            for line in self._requests:
+                request = decoder.decode(line)
+                if isinstance(request, Abort):
+                    self.given_up = request.trial
+                    continue
+                if isinstance(request, Measure):
+                    self.given_up = None  # it may be the same trial, once more
                 self._queue.put(request)
-        self.aborted.set()
+        self.deserted.set()
         self._queue.put(None)
 
 
@@ -186,6 +197,10 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     Worker(sys.stdin.buffer, answers).serve()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The thread that reads holds standard input, and Python can't shut down while it does.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -245,8 +245,9 @@ class EngineCasebook:
         with suppress(OSError, UnicodeEncodeError):  # then it can't be mended, which is no harm
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{proposal}.txt").write_text(source, "utf-8", newline="")
-            kept = sorted(folder.glob("*.txt"), key=lambda path: int(path.stem))
-            for path in kept[:-KEPT_FAILURES]:
+            ours = [path for path in folder.glob("*.txt") if path.stem.isdecimal()]
+            ours.sort(key=lambda path: int(path.stem))
+            for path in ours[:-KEPT_FAILURES]:
                 path.unlink()
 
     def _kept(self, proposal: int) -> str:

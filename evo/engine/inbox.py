@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 FOLDER = "inbox"
+LAST_MOMENT = datetime(datetime.max.year, 1, 1, tzinfo=UTC).timestamp()
+"""Unix seconds; the calendar that requests are recorded by ends soon after."""
 
 
 class Verb(StrEnum):
@@ -57,7 +62,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     verb: Verb
     arguments: dict[str, str] = {}
     who: str = ""
-    at: float = 0.0
+    at: Annotated[float, Meta(ge=0, le=LAST_MOMENT)] = 0.0
     """Unix seconds."""
 
 
@@ -86,12 +91,19 @@ def ask(run_folder: Path, verb: Verb, **arguments: str) -> Request:
 def take(run_folder: Path) -> list[tuple[Path, Request | None]]:
     """Requests in the order in which they were asked, with their files; None for nonsense.
 
-    The caller removes each file when the request has been dealt with.
+    The caller removes each file when the request has been dealt with. One that can't be read now,
+    be it for want of file handles, is left for another time: it may be somebody's idea.
     """
     found: list[tuple[Path, Request | None]] = []
-    for path in sorted((run_folder / FOLDER).glob("*.json")):
+    try:
+        paths = sorted((run_folder / FOLDER).glob("*.json"))
+    except OSError:
+        return found
+    for path in paths:
         try:
             found.append((path, msgspec.json.decode(path.read_bytes(), type=Request)))
-        except (OSError, msgspec.MsgspecError):
+        except OSError:
+            continue
+        except (msgspec.MsgspecError, RecursionError):
             found.append((path, None))
     return found

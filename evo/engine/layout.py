@@ -1,10 +1,12 @@
 """What lies where in a run's folder, for those who only look."""
 
+from evo import config
+
 DATABASE = "run.duckdb"
 """In population/RUN; the engine alone opens it."""
 REPOSITORY = "variants.git"
 """In population/RUN."""
-FOUNDERS = "founders"
+FOUNDERS = config.FOUNDERS
 """In population/: the gene pool of every run."""
 PUBLISHED = "archive.duckdb"
 """In archive/RUN; anybody may open it at any time."""

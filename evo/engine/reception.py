@@ -91,6 +91,8 @@ class Reception:
             if request is None:
                 self._bulletin.say("request", f"{path.name} makes no sense and is dropped")
                 path.unlink(missing_ok=True)
+            elif self._is_done(request):
+                path.unlink(missing_ok=True)
             elif request.id not in self._files:
                 self._note(request, self._obey(request, path))
                 taken += 1
@@ -114,6 +116,13 @@ class Reception:
             self._answered.add(proposal.subject)
             if path := self._files.pop(proposal.subject, None):
                 path.unlink(missing_ok=True)
+
+    def _is_done(self, request: Request) -> bool:
+        """Whether an engine did this and was killed before it removed the file.
+
+        What is enqueued is on record as soon as it waits, and is done when it is proposed.
+        """
+        return request.verb is not Verb.ENQUEUE and self._rooms.archive.has_request(request.id)
 
     def _obey(self, request: Request, path: Path) -> str:
         if request.verb is Verb.ENQUEUE:

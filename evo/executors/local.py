@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from evo.arena.referee_process import RefereeProcess
 from evo.arena.worker import Answer, Failed, Measure, Measured, Progress, Setup
@@ -17,7 +17,9 @@ from evo.executors.executor import OnEvent, TrialLost, TrialMeasured, TrialProgr
 class _Slot:
     setup: Setup
     trial: int | None = None
-    referee: RefereeProcess | None = field(default=None)
+    referee: RefereeProcess | None = None
+    referees_ended: int = 0
+    """What an answer of a referee that is no longer this slot's is told by."""
 
 
 class LocalExecutor:
@@ -56,44 +58,59 @@ class LocalExecutor:
             referee = slot.referee
         if referee is None:
             try:
-                referee = RefereeProcess(slot.setup, lambda answer: self._take(slot, answer))
+                referee = self._start_referee(slot)
             except ArenaError:
-                slot.trial = None
+                with self._lock:
+                    slot.trial = None
                 raise
-            with self._lock:
-                # One that has ended has told so already, and would never answer again.
-                slot.referee = None if referee.ended else referee
-        referee.request(Measure(source, seed, log, deep, split))
+        referee.request(Measure(trial, source, seed, log, deep, split))
 
     def abort(self, trial: int) -> None:
         with self._lock:
-            running = [slot for slot in self._slots if slot.trial == trial]
-        for slot in running:
-            if slot.referee is not None:
-                slot.referee.abort()
+            referees = [slot.referee for slot in self._slots if slot.trial == trial]
+        for referee in referees:
+            if referee is not None:
+                referee.abort(trial)
 
     def close(self) -> None:
-        closers = [
-            threading.Thread(target=slot.referee.close) for slot in self._slots if slot.referee
-        ]
+        with self._lock:
+            referees = [slot.referee for slot in self._slots if slot.referee is not None]
+        closers = [threading.Thread(target=referee.close) for referee in referees]
         for closer in closers:
             closer.start()
         for closer in closers:
             closer.join()
 
-    def _take(self, slot: _Slot, answer: Answer) -> None:
-        trial = slot.trial
-        if isinstance(answer, Progress):
-            if trial is not None:
-                self._on_event(TrialProgress(trial, answer.point))
-            return
+    def _start_referee(self, slot: _Slot) -> RefereeProcess:
+        number = slot.referees_ended
+        referee = RefereeProcess(slot.setup, lambda answer: self._take(slot, number, answer))
         with self._lock:
-            slot.trial = None
-            if slot.referee is not None and slot.referee.ended:
+            if slot.referees_ended == number:  # else it couldn't begin, and has told so already
+                slot.referee = referee
+        return referee
+
+    def _take(self, slot: _Slot, number: int, answer: Answer) -> None:
+        """Passes on what a slot's referee says.
+
+        Args:
+            slot: Whose trial it is about.
+            number: How many referees of the slot had ended when this one was started.
+            answer: What it says.
+        """
+        with self._lock:
+            if slot.referees_ended != number:
+                return
+            trial = slot.trial
+            if not isinstance(answer, Progress):
+                slot.trial = None
+            if isinstance(answer, Failed) and answer.last:
                 slot.referee = None  # a fresh one is started for the next trial
+                slot.referees_ended += 1
         if trial is None:
             return
-        if isinstance(answer, Measured):
+        if isinstance(answer, Progress):
+            self._on_event(TrialProgress(trial, answer.point))
+        elif isinstance(answer, Measured):
             self._on_event(TrialMeasured(trial, answer.measurement))
         elif isinstance(answer, Failed):
             self._on_event(TrialLost(trial, answer.cause))

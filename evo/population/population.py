@@ -11,6 +11,7 @@ has everything below it. The formats are those of git-hash-object(1) and gitrepo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import textwrap
@@ -232,6 +233,9 @@ class Population:
                 f"{path} can't be written: {error}; make sure that the folder can be written and "
                 "the disk has space"
             ) from error
+        finally:
+            with contextlib.suppress(OSError):  # gone is what it should be
+                beside.unlink()
 
     # Reading
 

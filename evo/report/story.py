@@ -12,6 +12,9 @@ from evo.archive.reading import Reader
 from evo.errors import ArchiveError
 from evo.nouns import Direction
 
+MOST_DIGITS = 9
+"""Of an id; what is longer can only be the beginning of a commit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -97,7 +100,7 @@ def resolve(reader: Reader, name: str) -> int:
     if name == "baseline":
         name = "0"
     number = name.removeprefix("v")
-    if number.isdecimal():
+    if number.isdecimal() and len(number) <= MOST_DIGITS:
         found = reader.query("SELECT id FROM variants WHERE id = ?", [int(number)]).rows
         if found:
             return int(found[0][0])

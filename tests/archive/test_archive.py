@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
+from collections import deque
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo.archive.archive import Archive
+from evo.archive.archive import TRIALS_AT_ONCE, Archive
 from evo.archive.schema import VERSION, Schema, shipped
 from evo.errors import ArchiveError, RunHeldError
 from evo.nouns import (
@@ -96,6 +98,31 @@ def test_any_record_survives_the_round_trip(
         assert archive.variants() == [made]
     finally:
         archive.close()
+
+
+def peak_mb(archive: Archive) -> float:
+    """The most memory that reading the history takes while nobody keeps what it tells."""
+    tracemalloc.start()
+    try:
+        deque(archive.history(), maxlen=0)
+        return tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_long_history_takes_no_more_memory_to_read_than_a_short_one(archive: Archive) -> None:
+    curve = tuple(CurvePoint(float(step), step, 2.0) for step in range(200))
+    archive.record_proposal(proposal(0), variant(0), NOW)
+    peaks = []
+    for upto in (TRIALS_AT_ONCE, 4 * TRIALS_AT_ONCE):
+        for number in range(archive.next_ids().trial, upto):
+            measurement = Measurement(Status.SCORED, 1.0, curve=curve)
+            record(archive, replace(trial(number, 0, 1.0), measurement=measurement))
+        peaks.append(peak_mb(archive))
+    assert peaks[1] < 2 * peaks[0]
+    told = [one for one in archive.history() if isinstance(one, Trial)]
+    assert [one.id for one in told] == list(range(4 * TRIALS_AT_ONCE))
+    assert all(one.measurement and one.measurement.curve == curve for one in told)
 
 
 def test_what_is_not_finished_is_run_again(archive: Archive) -> None:

@@ -53,6 +53,9 @@ def test_an_honest_script_is_scored(corpus: Corpus, tmp_path: Path) -> None:
     assert used.tokens == used.steps * 4 * 32
     assert used.parameters > 0
     assert len(measurement.curve) > 5
+    counts = [point.tokens for point in measurement.curve]
+    assert counts == sorted(counts)
+    assert 0 < counts[-1] <= used.tokens
     assert measurement.data_sha == corpus.sha
     assert "hello" in (tmp_path / "log.txt").read_text()
 

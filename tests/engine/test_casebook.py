@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from evo.engine.casebook import BROKEN
 from evo.nouns import Measurement, Outcome, Proposal, Status
 from tests.operators.office import Office
 from tests.operators.shelves import BASELINE
@@ -81,6 +82,9 @@ def test_a_failure_that_was_mended_by_a_later_trial_is_none(office: Office) -> N
 
 
 def test_a_failed_proposals_text_is_kept_for_a_while_and_then_gone(office: Office) -> None:
+    stray = office.folder / BROKEN / "notes.txt"
+    stray.parent.mkdir()
+    stray.write_text("mine")
     for number in range(100, 200):
         office.refuse(
             Proposal(number, "mutate", (0,), Outcome.PREFLIGHT_FAILED, cause="x", source="y = 1\n")
@@ -88,3 +92,4 @@ def test_a_failed_proposals_text_is_kept_for_a_while_and_then_gone(office: Offic
     assert office.book.failure(199).source == "y = 1\n"
     with pytest.raises(KeyError):
         office.book.failure(100)
+    assert stray.read_text() == "mine"

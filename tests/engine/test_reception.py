@@ -1,14 +1,16 @@
 """The reception: what people ask of a real engine at work, and what comes of it."""
 
+import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from evo.config import load
 from evo.engine import curves, heartbeat, inbox
 from evo.engine.assembly import assemble
 from evo.engine.heartbeat import Phase
-from evo.engine.inbox import Verb
+from evo.engine.inbox import Request, Verb
 from evo.engine.shelf import PopulationShelf
 from evo.nouns import Brief, CurvePoint, Proposal
 from evo.operators.operator import Shelf, refuse
@@ -247,6 +249,27 @@ def test_what_was_meant_for_an_engine_that_ended_is_not_done_by_the_next(tmp_pat
     assembled(project, trials=3).run()
     assert set(outcomes(project).values()) == {"meant an engine that has ended"}
     assert rows(project, "SELECT count(*) FROM trials WHERE seq IS NOT NULL") == [(4,)]
+
+
+def test_what_was_done_before_a_kill_is_not_done_again_by_the_next_engine(tmp_path: Path) -> None:
+    """A killed engine may leave the file of a request that it has put on record."""
+    project = make_project(tmp_path, seconds=0.05)
+    folder = project / "population" / "main"
+    count = "SELECT count(*) FROM trials WHERE variant = 1 AND purpose = 'first'"
+    with running(project, trials=8):
+        wait_until(lambda: finished_trials(project) >= 2, "two trials are over")
+        ask(project, Verb.RETRY, variant="1")
+        ask(project, Verb.HINT, text="Try less")
+    assert rows(project, count) == [(2,)]
+    found = rows(project, "SELECT id, verb, arguments FROM requests")
+    for id, verb, arguments in found:
+        request = Request(id=id, verb=Verb(verb), arguments=json.loads(arguments))
+        (folder / inbox.FOLDER / f"{id}.json").write_bytes(msgspec.json.encode(request))
+    engine = assembled(project, trials=1)
+    engine.run()
+    assert not list((folder / inbox.FOLDER).iterdir())
+    assert engine._rooms.shelf.hints() == ("Try less",)
+    assert rows(project, count) == [(2,)]
 
 
 def test_a_live_curve_is_read_back_and_half_a_line_left_out(tmp_path: Path) -> None:

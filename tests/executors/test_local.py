@@ -2,8 +2,9 @@
 
 import contextlib
 import queue
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -137,13 +138,51 @@ def test_a_referee_that_is_killed_loses_its_trial_and_the_slot_goes_on(
     assert isinstance(slots.next(), TrialMeasured)
 
 
-def test_a_referee_that_can_not_begin_says_why() -> None:
+def test_a_referee_that_can_not_begin_says_why_once_for_each_trial() -> None:
     slots = Slots(setup(pattern="no group"))
     try:
-        slots.executor.submit(1, SCORE, 0, "")
+        for number in range(4):
+            slots.executor.submit(number, SCORE, 0, "")
+            event = slots.next()
+            assert isinstance(event, TrialLost)
+            assert event.trial == number
+            assert "a pattern with a group for the score" in event.cause
+        assert slots.events.empty()
+    finally:
+        slots.executor.close()
+
+
+class Overtaken:
+    """A lock before which something else gets its turn, once: when another thread wants it."""
+
+    def __init__(self, first: Callable[[], None]) -> None:
+        self._lock, self._thread = threading.Lock(), threading.current_thread()
+        self._first: Callable[[], None] | None = first
+
+    def __enter__(self) -> None:
+        if self._first is not None and threading.current_thread() is not self._thread:
+            first, self._first = self._first, None
+            first()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_a_trial_that_is_given_to_a_referee_just_as_it_dies_is_lost_and_not_forgotten() -> None:
+    slots = Slots(setup())
+    try:
+        slots.executor.submit(6, SCORE, 1, "")
+        slots.next()
+        overtaken = Overtaken(lambda: slots.executor.submit(7, SCORE, 2, ""))
+        slots.executor._lock = overtaken  # type: ignore[assignment]
+        [referee] = referees()
+        referee.kill()
         event = slots.next()
         assert isinstance(event, TrialLost)
-        assert "a pattern with a group for the score" in event.cause
+        assert (event.trial, slots.executor.free_slots) == (7, 1)
+        slots.executor.submit(8, SCORE, 3, "")
+        assert isinstance(slots.next(), TrialMeasured)
     finally:
         slots.executor.close()
 

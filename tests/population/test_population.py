@@ -299,10 +299,40 @@ def test_a_bundle_of_nothing_or_to_nowhere_is_explained(
 ) -> None:
     with pytest.raises(PopulationError, match="bundle"):
         population.bundle(tmp_path / "x.bundle")
+    assert not (tmp_path / ".x.bundle.new").exists()
     commit(population, 0)
     (tmp_path / "file").touch()
     with pytest.raises(PopulationError, match="can't be written"):
         population.bundle(tmp_path / "file" / "x.bundle")
+
+
+def test_a_bundle_that_does_not_fit_leaves_the_old_one_and_no_part_of_itself(
+    population: Population, path: Path, tmp_path: Path
+) -> None:
+    """A limit of the size of files stands for the end of the disk."""
+    commit(population, 0)
+    bundle = tmp_path / "b" / "variants.bundle"
+    population.bundle(bundle)
+    before = bundle.read_bytes()
+    commit(population, 1)
+    program = (
+        "import resource, sys\nfrom pathlib import Path\n"
+        "from evo.errors import PopulationError\n"
+        "from evo.population.population import Population\n"
+        "population = Population.open(Path(sys.argv[1]), 'train.py')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "try:\n    population.bundle(Path(sys.argv[2]))\n"
+        "except PopulationError as error:\n    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(path), str(bundle)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "can't be written" in done.stdout
+    assert [file.name for file in bundle.parent.iterdir()] == [bundle.name]
+    assert bundle.read_bytes() == before
 
 
 def test_a_folder_that_can_not_be_written_is_explained(population: Population, path: Path) -> None:

@@ -34,9 +34,9 @@ def test_a_variant_is_found_by_what_people_type(published: Path, name: str, vari
         assert resolve(reader, name) == variant
 
 
-@pytest.mark.parametrize(("name", "words"), [("99", "from 0 to 4"), ("vx", "from 0 to 4")])
-def test_a_name_of_nobody_says_what_there_is(published: Path, name: str, words: str) -> None:
-    with Reader.open(published) as reader, pytest.raises(ArchiveError, match=words):
+@pytest.mark.parametrize("name", ["99", "vx", "9" * 10, "v" + "9" * 5000])
+def test_a_name_of_nobody_says_what_there_is(published: Path, name: str) -> None:
+    with Reader.open(published) as reader, pytest.raises(ArchiveError, match="from 0 to 4"):
         resolve(reader, name)
 
 
