@@ -163,7 +163,7 @@ def open_rooms(
             replace(
                 plan(settings, profile.task, founders),
                 arms=studio.arms(),
-                constants=constants(baseline, profile),
+                constants=constants(first_text(archive, population) or baseline, profile),
             )
         ),
         shelf=shelf,
@@ -210,6 +210,13 @@ def threads(settings: Settings, profile: Profile, studio: Studio) -> int:
     if studio.roster is None:
         return max(2, profile.slots)
     return max(2, profile.slots * max(1, settings.proposals_ahead))
+
+
+def first_text(archive: Archive, population: Population) -> str:
+    """The text that all variants of a run grew from, whatever the editable file says by now; empty
+    before there is one."""
+    first = archive.variants()[:1]
+    return population.source(first[0].commit) if first else ""
 
 
 def constants(baseline: str, profile: Profile) -> dict[str, bool | int | float]:

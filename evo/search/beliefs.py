@@ -50,6 +50,10 @@ class Beliefs:
         """Takes in what a trial that was stopped early would have come to, give or take `std`."""
         self._estimates.add_trial(variant, loss, std)
 
+    def forget(self, variant: int) -> None:
+        """Takes back all that trials of a variant have said, of it and of its relatives."""
+        self._estimates.forget(variant)
+
     def carried(self, variant: int) -> frozenset[str]:
         """Names of the diffs in a variant."""
         return self._carried[variant]

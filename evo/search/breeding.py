@@ -134,7 +134,7 @@ class Breeding(ABC):
             self._ledger.add_variant(record)
             return Standing.IGNORED
         entry = self._ledger.add_trial(record)
-        if not entry.losses:
+        if not entry.losses and not entry.is_dishonest:
             return Standing.IGNORED
         before = self._champion
         self._settle()
@@ -152,10 +152,10 @@ class Breeding(ABC):
         return ""
 
     def _settle(self) -> None:
-        """Says anew who lives and who leads. After a banned champion, the one before leads."""
+        """Says anew who lives and who leads. After a barred champion, the one before leads."""
         ledger = self._ledger
-        if self._champion is not None and ledger.is_banned(self._champion):
-            left = [one for one in self._crowned if not ledger.is_banned(one)]
+        if self._champion is not None and ledger.is_barred(self._champion):
+            left = [one for one in self._crowned if not ledger.is_barred(one)]
             self._champion = left[-1] if left else None
         self._living = []
         if any(ledger.scored()):
@@ -250,14 +250,14 @@ class Breeding(ABC):
     def _reconcile(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
         """A pair that git couldn't merge, the newest that wasn't given to a model yet."""
         for pair in reversed(self._openings.conflicts()):
-            if not self._ledger.tried("cross", pair) and not self._ledger.is_banned(*pair):
+            if not self._ledger.tried("cross", pair) and not self._ledger.is_barred(*pair):
                 return pair, ""
         return None
 
     def _mend(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
         """The newest proposal that broke by what looks like a slip."""
         for proposal, parents in reversed(self._openings.failures()):
-            if not self._ledger.is_banned(*parents):
+            if not self._ledger.is_barred(*parents):
                 return parents, str(proposal)
         return None
 

@@ -112,6 +112,21 @@ class Estimates:
         else:
             self._observe(len(self._of) - 1)
 
+    def forget(self, variant: int) -> None:
+        """Takes back all trials of a variant, at the cost of the cube of those that are left.
+
+        Raises:
+            KeyError: The variant was never added.
+        """
+        kept = np.flatnonzero(self._of != self._number[variant])
+        if len(kept) == len(self._of):
+            return
+        self._of = self._of[kept]
+        self._losses = [self._losses[trial] for trial in kept]
+        self._vague = [self._vague[trial] for trial in kept]
+        self._known_effects.clear()
+        self._rebuild()
+
     # What is believed
 
     def __contains__(self, variant: int) -> bool:

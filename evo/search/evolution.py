@@ -27,13 +27,13 @@ from evo.nouns import (
 from evo.search.beliefs import Beliefs
 from evo.search.breeding import DRAWS, Breeding, Part, Plan
 from evo.search.estimates import normal
-from evo.search.ledger import Entry
+from evo.search.ledger import Entry, is_caught
 from evo.search.promotion import is_doubtful, is_proven
 from evo.search.pruning import Hope, Pruner
 from evo.search.selection import Candidate, survivors
 
 MOST_REPLICATES = 12
-"""Of one variant."""
+"""Of one variant, with a score or without."""
 NOMINATED = 0.9
 """Probability of being better from which on a challenger is measured until it is proven or not."""
 RATION = 0.2
@@ -100,8 +100,13 @@ class Evolution(Breeding):
         return self._pruner.hopeless(trial.variant, curve, trial.budget_seconds, hope)
 
     def _learn(self, trial: Trial) -> None:
-        self._beliefs.add_trial(trial)
         assert trial.measurement is not None
+        if is_caught(trial):
+            self._beliefs.forget(trial.variant)
+            self._pruner.forget(trial.variant)
+        if is_caught(trial) or self._ledger[trial.variant].is_dishonest:
+            return
+        self._beliefs.add_trial(trial)
         curve, budget = trial.measurement.curve, trial.budget_seconds
         if trial.score is not None:
             loss = self._plan.direction.loss(trial.score)
@@ -199,7 +204,7 @@ class Evolution(Breeding):
         if self._crown_the_baseline():
             return
         assert self._champion is not None
-        self._former = [one for one in self._former if not self._ledger.is_banned(one)]
+        self._former = [one for one in self._former if not self._ledger.is_barred(one)]
         while self._former and is_doubtful(self._beliefs.of, self._champion, self._former[-1]):
             self._champion = self._former.pop()
         challenger = self._challenger()
@@ -223,8 +228,10 @@ class Evolution(Breeding):
         """Whether it can still be proven: more trials may be made of it, or it is."""
         if self._is_confirmed(variant) and not self._holds_out(variant):
             return False
-        trials = len(self._ledger[variant].losses)
-        return trials < MOST_REPLICATES or self._is_proven(variant)
+        entry = self._ledger[variant]
+        if entry.is_spent:
+            return False
+        return entry.trials < MOST_REPLICATES or self._is_proven(variant)
 
     def _is_proven(self, variant: int) -> bool:
         assert self._champion is not None
@@ -239,7 +246,10 @@ class Evolution(Breeding):
         )
 
     def _is_confirmed(self, variant: int) -> bool:
-        return len(self._ledger[variant].losses) >= self._plan.confirmations
+        """Whether it was measured as often as a promotion needs. A champion that can't be, for its
+        trials fail, doesn't lead for ever because of that; a challenger of that kind isn't one."""
+        entry = self._ledger[variant]
+        return len(entry.losses) >= self._plan.confirmations or entry.is_spent
 
     def _holds_out(self, variant: int) -> bool:
         """Whether it is better on holdout too, where both were measured there: the search split
@@ -260,11 +270,15 @@ class Evolution(Breeding):
             return {}
         if self._ledger.replicates > SPARE + RATION * self._ledger.trials:
             return {}
-        counts = {one: len(self._ledger[one].losses) for one in (challenger, champion)}
-        needed = self._plan.confirmations
-        if lacking := {one: needed for one, count in counts.items() if count < needed}:
+        sides, needed = (challenger, champion), self._plan.confirmations
+        if lacking := {one: needed for one in sides if not self._is_confirmed(one)}:
             return lacking
-        one = challenger if counts[challenger] < counts[champion] else champion
-        if counts[one] >= MOST_REPLICATES or self._is_proven(challenger):
+        counts = {
+            one: len(self._ledger[one].losses)
+            for one in (champion, challenger)
+            if not self._ledger[one].is_spent and self._ledger[one].trials < MOST_REPLICATES
+        }
+        if not counts or self._is_proven(challenger):
             return {}
+        one = min(counts, key=counts.__getitem__)
         return {one: counts[one] + 1}

@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from evo.nouns import Direction, Estimate, Favour, Outcome, Proposal, Status, Trial, Variant, Wish
+from evo.nouns import Direction, Estimate, Favour, Proposal, Status, Trial, Variant, Wish
+
+MOST_FAILURES = 2
+"""Of one variant, from which on it is measured no more."""
 
 
 @dataclass(slots=True)
@@ -22,6 +25,15 @@ class Entry:
     """The most that a trial of it took: of the device, or where nobody knows that, of the host."""
     failures: int = 0
     """Trials that ended without a score through a fault of the variant."""
+    is_dishonest: bool = False
+    """Caught cheating once, it has no scores, neither those before nor those to come."""
+    trials: int = 0
+    """Finished ones, with a score or without, but for those that infrastructure broke."""
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it failed so often that another trial is likely to be lost too."""
+        return self.failures >= MOST_FAILURES
 
     @property
     def mean(self) -> float:
@@ -73,21 +85,31 @@ class Ledger:
         assert trial.measurement is not None, "only finished trials are told"
         used = trial.measurement.resources
         entry.memory_mb = max(entry.memory_mb, used.device_memory_mb or used.peak_memory_mb)
-        if trial.measurement.score is not None:
+        if trial.measurement.status is Status.INFRASTRUCTURE:
+            return entry
+        entry.trials += 1
+        if is_caught(trial):
+            entry.is_dishonest = True
+            entry.losses.clear()
+            entry.holdout_losses.clear()
+        if trial.measurement.score is None:
+            entry.failures += 1
+        elif not entry.is_dishonest:
             entry.losses.append(self._direction.loss(trial.measurement.score))
             if trial.measurement.holdout_score is not None:
                 entry.holdout_losses.append(self._direction.loss(trial.measurement.holdout_score))
-        elif trial.measurement.status is not Status.INFRASTRUCTURE:
-            entry.failures += 1
         return entry
 
     def add_wish(self, wish: Wish) -> None:
         """Notes what somebody wants of a variant; the last word counts."""
         self._favours[wish.variant] = wish.favour
 
-    def is_banned(self, *variants: int) -> bool:
-        """Whether any of them is to be no parent any more."""
-        return any(self._favours.get(one) is Favour.BANNED for one in variants)
+    def is_barred(self, *variants: int) -> bool:
+        """Whether any of them is to be no parent any more: banned, or caught cheating."""
+        return any(
+            self._favours.get(one) is Favour.BANNED or self._entries[one].is_dishonest
+            for one in variants
+        )
 
     def pinned(self) -> list[int]:
         """Variants with a score that people want among the parents, by id."""
@@ -110,19 +132,19 @@ class Ledger:
 
     @property
     def replicates(self) -> int:
-        """Trials with a score beyond the first of each variant."""
-        return sum(len(entry.losses) - 1 for entry in self._entries.values() if entry.losses)
+        """Trials beyond the first of each variant, with a score or without."""
+        return sum(max(0, entry.trials - 1) for entry in self._entries.values())
 
     def everyone(self) -> Iterator[Entry]:
         """All variants, in the order of their ids."""
         return (entry for _, entry in sorted(self._entries.items()))
 
     def scored(self) -> Iterator[Entry]:
-        """Variants with a score that nobody has banned, in the order of their ids."""
+        """Variants with a score that aren't barred, in the order of their ids."""
         return (
             entry
             for entry in self.everyone()
-            if entry.losses and not self.is_banned(entry.variant.id)
+            if entry.losses and not self.is_barred(entry.variant.id)
         )
 
     def tried(self, operator: str, parents: Iterable[int], subject: str = "") -> bool:
@@ -169,5 +191,10 @@ class Ledger:
         return Estimate(entry.mean, std, len(entry.losses))
 
 
-def accepted(proposal: Proposal) -> bool:
-    return proposal.outcome is Outcome.ACCEPTED
+def is_caught(trial: Trial) -> bool:
+    """Whether a trial takes all fitness from its variant, for it was found dishonest.
+
+    Not from the baseline: that is a person's, and what all others are compared with.
+    """
+    assert trial.measurement is not None
+    return trial.variant != 0 and trial.measurement.status is Status.DISHONEST

@@ -144,6 +144,10 @@ class Pruner:
         kept.losses.append(loss)
         kept.heights.append(heights)
 
+    def forget(self, variant: int) -> None:
+        """Compares nobody any more with the trials of a variant."""
+        self._kept.pop(variant, None)
+
     def hopeless(self, variant: int, curve: Sequence[CurvePoint], budget: float, hope: Hope) -> str:
         """Why a running trial is to be stopped; empty if it isn't, or not now.
 

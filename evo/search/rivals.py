@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 
@@ -36,8 +37,10 @@ class GreedyReplicated(Breeding):
         challenger, needed = self._challenger(), self._plan.confirmations
         if challenger is None or self._champion is None:
             return {}
-        sides = (challenger, self._champion)
-        return {one: needed for one in sides if len(self._ledger[one].losses) < needed}
+        sides = self._ledger[challenger], self._ledger[self._champion]
+        return {
+            one.variant.id: needed for one in sides if len(one.losses) < needed and not one.is_spent
+        }
 
     def _draw(self, chance: random.Random) -> int:
         return self._living[0]
@@ -53,11 +56,14 @@ class GreedyReplicated(Breeding):
         self._rank()
 
     def _challenger(self) -> int | None:
-        """Whoever has the best mean, if that is better than the champion's."""
+        """Whoever has the best mean, if that is better than the champion's, and can be measured."""
         if self._champion is None:
             return None
-        best = min(self._ledger.scored(), key=lambda entry: (entry.mean, entry.variant.id))
-        return best.variant.id if best.mean < self._ledger[self._champion].mean else None
+        means = [
+            (entry.mean, entry.variant.id) for entry in self._ledger.scored() if not entry.is_spent
+        ]
+        mean, best = min(means, default=(math.inf, 0))
+        return best if mean < self._ledger[self._champion].mean else None
 
 
 class BestOfMany(Greedy):

@@ -102,7 +102,7 @@ class Tpe(BestOfMany):
         optuna = self._optuna
         space = {label: knob.distribution(optuna) for label, knob in self._knobs.items()}
         sampler = optuna.samplers.TPESampler(
-            n_startup_trials=RANDOM_FIRST, multivariate=True, constant_liar=True, seed=seed
+            n_startup_trials=RANDOM_FIRST, multivariate=True, seed=seed
         )
         study = optuna.create_study(sampler=sampler)
         for drawn, loss in self._tried():
@@ -113,11 +113,12 @@ class Tpe(BestOfMany):
         return json.dumps({label: knob.at(drawn[label]) for label, knob in self._knobs.items()})
 
     def _tried(self) -> list[tuple[dict[str, bool | float], float]]:
-        """What was measured, as Optuna draws it; what failed is as bad as the worst."""
-        entries = [entry for entry in self._ledger.everyone() if entry.variant.subject]
+        """What was measured, as Optuna draws it; what failed is as bad as the worst. What people
+        hand in is somewhere else: its subject isn't values."""
+        tuned = [one for one in self._ledger.everyone() if one.variant.operator == "tune"]
         worst = max((entry.losses[0] for entry in self._ledger.scored()), default=0.0)
         found = []
-        for entry in entries:
+        for entry in tuned:
             values = json.loads(entry.variant.subject)
             if entry.losses or entry.failures:
                 loss = entry.losses[0] if entry.losses else worst

@@ -85,6 +85,15 @@ def test_at_a_rate_of_zero_it_stops_nothing() -> None:
     assert not reason(taught(40, chance, 0.0), 1e6, chance)
 
 
+def test_nobody_is_compared_with_a_parent_that_was_forgotten() -> None:
+    chance = random.Random(2)
+    pruner = taught(40, chance)
+    pruner.forget(0)
+    pruner.forget(999)  # it has no trial
+    assert not reason(pruner, 30.0, chance)
+    assert pruner.guess(999, curve_of(30.0, chance, 10), BUDGET) is None
+
+
 def test_who_is_believed_far_behind_has_to_be_further_ahead() -> None:
     chance, pruner = random.Random(5), taught(60, random.Random(5))
     far = Hope(HOPE.target - 2.0, -2.3, EFFECT, NOISE)  # the champion is far ahead of the parent

@@ -8,9 +8,13 @@ import random
 import sys
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
+from evo.engine import inbox
+from evo.engine.heartbeat import Phase
+from evo.engine.inbox import Verb
 from evo.errors import SettingsError
 from evo.nouns import (
     Brief,
@@ -27,6 +31,7 @@ from evo.search.breeding import Plan
 from evo.search.rivals import ON_CONSTANTS
 from evo.search.search import Search
 from evo.search.tpe import FACTOR, Knob
+from tests.projects import assembled, make_project, rows
 
 CONSTANTS: dict[str, bool | int | float] = {
     "LR": 0.02, "WIDTH": 64, "DEPTH": 6, "BETA": 0.9, "TIED": True, "CLIP": 0.0,
@@ -44,8 +49,12 @@ def loss_of(values: Mapping[str, bool | int | float]) -> float:
     return sum(gap**2 for gap in gaps) + (values["TIED"] != BEST["TIED"])
 
 
-def records(brief: Brief) -> list[Proposal | Variant | Trial]:
-    number, values = brief.id, json.loads(brief.subject) if brief.subject else CONSTANTS
+def records(
+    brief: Brief, values: Mapping[str, bool | int | float] | None = None
+) -> list[Proposal | Variant | Trial]:
+    """What comes of a brief, with the values that its subject names if none are given."""
+    number = brief.id
+    values = values or (json.loads(brief.subject) if brief.subject else CONSTANTS)
     variant = Variant(
         number, "", brief.parents, brief.operator, "", "", "", str(number), 10, number,
         datetime(2026, 1, 1), brief.subject,
@@ -84,6 +93,35 @@ def test_it_moves_all_constants_at_once_and_learns_where_they_belong() -> None:
     assert set(values) == set(BEST)  # a zero has no neighbourhood
     assert isinstance(values["DEPTH"], int) and isinstance(values["TIED"], bool)
     assert values["WIDTH"].bit_count() == 1
+
+
+def test_what_people_hand_in_is_measured_and_the_constants_are_tuned_on() -> None:
+    search = made()
+    explored(search, 20, 3)
+    mine = Brief(20, "human", (0,), "20260101T000000-0001")
+    for record in records(mine, CONSTANTS):
+        search.tell(record)
+    brief = search.ask(21, random.Random(1))
+    assert brief is not None
+    assert (brief.operator, brief.parents) == ("tune", (0,))
+    assert set(json.loads(brief.subject)) == set(BEST)
+
+
+def test_a_run_goes_on_from_its_own_constants_when_the_file_has_others(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    assembled(project, strategy="tpe", trials=4).run()
+    script = (project / "script.py").read_text()
+    script = script.replace("KNOB = 1.0", "KNOB = 16.0").replace("THIRD", "RENAMED")
+    (project / "script.py").write_text(script)
+    inbox.ask(project / "population" / "main", Verb.ENQUEUE, title="Mine", text=script)
+    assert assembled(project, strategy="tpe", trials=12).run() is Phase.STOPPED
+    tried = rows(project, "SELECT subject FROM proposals WHERE operator = 'tune' ORDER BY id")
+    assert len(tried) >= 12
+    for [subject] in tried:
+        values = json.loads(subject)
+        assert set(values) == {"KNOB", "OTHER", "THIRD", "FLAG"}
+        assert 1.0 / FACTOR <= values["KNOB"] <= 1.0 * FACTOR
+    assert rows(project, "SELECT count(*) FROM variants WHERE operator = 'human'") == [(1,)]
 
 
 def test_told_the_same_it_asks_the_same() -> None:
