@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo.nouns import Brief, Measurement, Outcome, Proposal, Purpose, Standing, Status, Trial
+from evo.nouns import (
+    Brief,
+    Measurement,
+    Outcome,
+    Proposal,
+    Purpose,
+    Standing,
+    Status,
+    Trial,
+    Variant,
+)
 from evo.search.bandit import Arm
 from evo.search.rivals import STRATEGIES
 from evo.search.search import Search
@@ -59,6 +69,23 @@ def test_told_the_same_records_it_asks_the_same_briefs(
     assert twins[0].champion == twins[1].champion
     assert twins[0].wanted_trials() == twins[1].wanted_trials()
     assert twins[0].living() == twins[1].living()
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("seed", range(3))
+def test_whoever_is_told_the_records_goes_on_as_the_search_that_made_them(
+    strategy: str, seed: int
+) -> None:
+    world = explore(strategy, 30, seed=seed, noise=0.3)
+    twin = STRATEGIES[strategy](PLAN)
+    for record in world.records:
+        twin.tell(record)
+    both = (twin, world.search)
+    first, second = ([one.ask(999, random.Random(n)) for n in range(4)] for one in both)
+    assert first == second
+    assert twin.champion == world.search.champion
+    assert twin.wanted_trials() == world.search.wanted_trials()
+    assert twin.living() == world.search.living()
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -126,9 +153,15 @@ def test_crossovers_join_lines_that_are_not_ancestors_of_each_other() -> None:
     world = explore("population", 80, noise=0.2)
     crossings = [brief for brief in world.briefs if brief.operator == "crossover"]
     assert crossings
+    parents = {one.id: one.parents for one in world.records if isinstance(one, Variant)}
+
+    def ancestors(variant: int) -> set[int]:
+        return {variant}.union(*(ancestors(parent) for parent in parents[variant]))
+
     for brief in crossings:
-        ours, theirs = (world.genes[parent] for parent in brief.parents)
-        assert not ours <= theirs or not theirs <= ours
+        one, two = brief.parents
+        assert one not in ancestors(two)
+        assert two not in ancestors(one)
     assert len({frozenset(brief.parents) for brief in crossings}) == len(crossings)
 
 
