@@ -23,7 +23,7 @@ run: $(VENV)/.installed
 	@$(BIN)/evo run --trials $(TRIALS)
 
 test: $(VENV)/.installed-dev lint
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 3 -m "not slow"  # they wait more than they compute
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 -m slow

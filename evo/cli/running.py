@@ -171,6 +171,8 @@ def enqueue_command(file: Path, title: str | None, run_name: str | None) -> None
         text = file.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise EvoError(f"{file} isn't text: {error}") from error
+    if not text.strip():
+        raise EvoError(f"{file} is empty; hand in a patch, or a whole file")
     folder = place.run_folder(place.settings_for(run_name))
     inbox.ask(folder, inbox.Verb.ENQUEUE, title=clean_text(title or ""), text=text)
     running = heartbeat.alive(heartbeat.read(folder))

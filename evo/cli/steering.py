@@ -3,6 +3,7 @@ engine has taken it."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,8 @@ def ask(run_name: str | None, verb: Verb, **arguments: str) -> None:
     """Asks an engine, waits until it has taken the request, and prints that.
 
     Raises:
-        EvoError: No engine works on the run, and the request would mean nothing to the next one.
+        EvoError: No engine works on the run, and the request would mean nothing to the next one,
+            or the engine refuses.
     """
     settings = place.settings_for(run_name)
     folder = place.run_folder(settings)
@@ -41,7 +43,10 @@ def ask(run_name: str | None, verb: Verb, **arguments: str) -> None:
     if not alive:
         click.echo("kept for the next `evo run`")
     elif _taken(folder, request):
-        click.echo(_answer(folder, request))
+        answer = _answer(folder, request)
+        if answer.startswith(inbox.REFUSED):
+            raise EvoError(answer.removeprefix(inbox.REFUSED))
+        click.echo(answer)
     else:
         click.echo("asked; the engine hasn't answered yet: `evo tui` shows when it does")
 
@@ -62,10 +67,10 @@ def _answer(folder: Path, request: Request) -> str:
         lines = (folder / heartbeat.LOG).read_text("utf-8", "replace").splitlines()
     except OSError:
         return "taken"
-    said = f"{clean_text(request.who)}: {request.verb} "
     for line in reversed(lines):
-        if "  request " in line and said in line:
-            return line.rpartition(": ")[2]
+        _, said, outcome = line.partition(f"  request   {inbox.as_line(request)} ")
+        if said:
+            return outcome
     return "taken"
 
 
@@ -159,10 +164,37 @@ def hint_command(text: str, run_name: str | None) -> None:
     ask(run_name, Verb.HINT, text=text)
 
 
+class Limit(click.ParamType[str]):
+    """A number above 0, or `none`."""
+
+    name = "limit"
+
+    def __init__(self, kind: type[int] | type[float]) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            if value == "none" or 0 < self._kind(value) < math.inf:
+                return str(value)
+        except ValueError:
+            pass
+        what = "a whole number" if self._kind is int else "a number"
+        return self.fail(f"{value!r} isn't {what} above 0, or `none`", param, ctx)
+
+
 @click.command("budget")
-@click.option("--trials", metavar="N", help="Stop after N trials from now, or `none`.")
-@click.option("--hours", metavar="H", help="Stop after H hours from now, or `none`.")
-@click.option("--cost", metavar="USD", help="Stop when models cost USD more from now, or `none`.")
+@click.option(
+    "--trials", metavar="N", type=Limit(int), help="Stop after N trials from now, or `none`."
+)
+@click.option(
+    "--hours", metavar="H", type=Limit(float), help="Stop after H hours from now, or `none`."
+)
+@click.option(
+    "--cost",
+    metavar="USD",
+    type=Limit(float),
+    help="Stop when models cost USD more from now, or `none`.",
+)
 @run_option
 def budget_command(
     trials: str | None, hours: str | None, cost: str | None, run_name: str | None

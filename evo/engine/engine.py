@@ -21,6 +21,7 @@ from evo.engine import variants
 from evo.engine.bulletin import Bulletin, Counts, Limits, Rooms, Running
 from evo.engine.desk import Desk
 from evo.engine.heartbeat import Phase
+from evo.engine.inbox import RefusedError
 from evo.engine.reception import HUMAN, Reception
 from evo.engine.takeover import is_foregone, take_over
 from evo.engine.trials import StopError, Trials
@@ -343,16 +344,18 @@ class Engine:
 
     def run_again(self, variant: int, purpose: Purpose) -> str:
         if variant not in self._rooms.known.values():
-            return f"there is no variant {variant}"
+            raise RefusedError(f"there is no variant {variant}")
         self._trials.queue(variant, purpose, front=True)
         return "queued"
 
     def favour(self, variant: int, favour: Favour, who: str) -> str:
         rooms, wish = self._rooms, Wish(variant, favour)
         if variant not in rooms.known.values():
-            return f"there is no variant {variant}"
+            raise RefusedError(f"there is no variant {variant}")
         if variant == 0 and favour is Favour.BANNED:
-            return "the baseline can't be banned: it is what all others are compared with"
+            raise RefusedError(
+                "the baseline can't be banned: it is what all others are compared with"
+            )
         before = rooms.search.champion
         rooms.archive.record_wish(wish, who, self._utc())
         rooms.search.tell(wish)
@@ -370,12 +373,12 @@ class Engine:
     def limit_cost(self, more: float | None) -> None:
         roster = self._rooms.studio.roster
         if roster is None:
-            raise ValueError("no model is asked in this run, and nothing costs anything")
+            raise RefusedError("no model is asked in this run, and nothing costs anything")
         roster.purse.allow(more)
 
     def use_slots(self, count: int) -> str:
         if not 1 <= count <= self._slots:
-            return f"this engine has {self._slots} slots: name 1 to {self._slots}"
+            raise RefusedError(f"this engine has {self._slots} slots: name 1 to {self._slots}")
         self._limits.slots = count
         return "changed"
 

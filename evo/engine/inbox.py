@@ -13,9 +13,15 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from evo.errors import EvoError
+from evo.text import clean_text
+
 FOLDER = "inbox"
 LAST_MOMENT = datetime(datetime.max.year, 1, 1, tzinfo=UTC).timestamp()
 """Unix seconds; the calendar that requests are recorded by ends soon after."""
+
+REFUSED = "refused: "
+"""How the outcome of a request begins that was refused."""
 
 
 class Verb(StrEnum):
@@ -55,6 +61,10 @@ class Verb(StrEnum):
         )  # fmt: skip
 
 
+class RefusedError(EvoError):
+    """What is asked of an engine can't be done, and why."""
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that somebody asks."""
 
@@ -86,6 +96,12 @@ def ask(run_folder: Path, verb: Verb, **arguments: str) -> Request:
     beside.write_bytes(msgspec.json.encode(request))
     beside.rename(folder / f"{request.id}.json")
     return request
+
+
+def as_line(request: Request) -> str:
+    """How an engine's log names a request, before what came of it."""
+    what = " ".join(clean_text(value) for value in request.arguments.values())
+    return clean_text(" ".join(f"{request.who}: {request.verb} {what}:".splitlines()))
 
 
 def take(run_folder: Path) -> list[tuple[Path, Request | None]]:

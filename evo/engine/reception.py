@@ -11,7 +11,7 @@ from typing import Protocol
 
 from evo.engine import inbox
 from evo.engine.bulletin import Bulletin, Rooms
-from evo.engine.inbox import Request, Verb
+from evo.engine.inbox import REFUSED, RefusedError, Request, Verb
 from evo.nouns import Favour, Measurement, Proposal, Purpose, Status
 from evo.text import clean_text
 
@@ -21,7 +21,8 @@ NO_LIMIT = "none"
 
 
 class Helm(Protocol):
-    """What an engine lets people do to it; each answers in a few words what came of it."""
+    """What an engine lets people do to it; each answers in a few words what came of it, or raises
+    RefusedError."""
 
     def stop(self, who: str, *, now: bool) -> str:
         """Starts no other trial, and waits for those that run unless it is to end now."""
@@ -52,11 +53,7 @@ class Helm(Protocol):
         ...
 
     def limit_cost(self, more: float | None) -> None:
-        """Ends the session when models have cost so many more dollars; None takes the limit away.
-
-        Raises:
-            ValueError: No model is asked.
-        """
+        """Ends the session when models have cost so many more dollars; None means no limit."""
         ...
 
     def use_slots(self, count: int) -> str: ...
@@ -128,13 +125,14 @@ class Reception:
         if request.verb is Verb.ENQUEUE:
             return self._enqueue(request, path)
         if request.verb.needs_engine and request.at < self._began:
-            return "meant an engine that has ended"
+            return f"{REFUSED}it was meant for an engine that has ended"
         try:
             outcome = self._act(request)
+        except RefusedError as error:
+            outcome = f"{REFUSED}{error}"
         except (KeyError, ValueError) as error:
-            outcome = f"makes no sense: {error}"
-        what = " ".join(clean_text(value) for value in request.arguments.values())
-        self._bulletin.log("request", f"{request.who}: {request.verb} {what}: {outcome}")
+            outcome = f"{REFUSED}it makes no sense: {error}"
+        self._bulletin.log("request", f"{inbox.as_line(request)} {outcome}")
         return outcome
 
     def _act(self, request: Request) -> str:
@@ -142,6 +140,7 @@ class Reception:
 
         Raises:
             KeyError, ValueError: An argument is missing, or makes no sense.
+            RefusedError: It can't be done.
         """
         helm, given = self._helm, request.arguments
         match request.verb:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from evo.engine import curves
 from evo.engine.bulletin import Bulletin, Counts, Limits, Rooms, Running
+from evo.engine.inbox import RefusedError
 from evo.errors import EvoError
 from evo.executors.executor import Executor, TrialLost, TrialProgress
 from evo.nouns import Measurement, Purpose, Status, Trial
@@ -189,14 +190,14 @@ class Trials:
         waiting = next((one for one in self._queue if one.id == trial), None)
         found = waiting or (self._running[trial].trial if trial in self._running else None)
         if found is not None and found.variant == 0 and self._rooms.search.champion is None:
-            return "not given up: it is the baseline's first trial, and all others wait for it"
+            raise RefusedError("it is the baseline's first trial, and all others wait for it")
         if waiting is not None:
             self._queue.remove(waiting)
             self._running[trial] = Running(waiting)
             self.measured(trial, measurement)
             return "given up before it ran"
         if trial not in self._running:
-            return f"trial {trial} isn't running"
+            raise RefusedError(f"trial {trial} isn't running")
         self._given_up[trial] = measurement
         self._executor.abort(trial)
         return "given up"

@@ -252,7 +252,9 @@ def test_a_stop_that_came_too_late_does_not_end_the_next_session(tmp_path: Path)
     inbox.ask(project / "population" / "main", Verb.STOP, how="now")
     assembled(project, trials=3).run()
     assert rows(project, "SELECT count(*) FROM trials WHERE seq IS NOT NULL") == [(4,)]
-    assert rows(project, "SELECT outcome FROM requests") == [("meant an engine that has ended",)]
+    assert rows(project, "SELECT outcome FROM requests") == [
+        ("refused: it was meant for an engine that has ended",)
+    ]
 
 
 def test_a_patch_that_was_handed_in_before_the_run_is_tried(tmp_path: Path) -> None:

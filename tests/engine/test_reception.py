@@ -112,7 +112,8 @@ def test_a_variant_is_measured_again_and_once_more_when_people_ask(tmp_path: Pat
     assert (2, "replicate") in again
     told = rows(project, "SELECT verb, outcome FROM requests ORDER BY asked_at")
     assert told == [
-        ("retry", "queued"), ("replicate", "queued"), ("replicate", "there is no variant 999"),
+        ("retry", "queued"), ("replicate", "queued"),
+        ("replicate", "refused: there is no variant 999"),
     ]  # fmt: skip
 
 
@@ -129,8 +130,9 @@ def test_what_people_pin_and_ban_is_kept_and_holds_in_the_next_session(tmp_path:
         pass
     told = rows(project, "SELECT verb, outcome FROM requests ORDER BY asked_at")
     assert [outcome for _, outcome in told] == [
-        "banned", "pinned", "the baseline can't be banned: it is what all others are compared with",
-        "there is no variant 999",
+        "banned", "pinned",
+        "refused: the baseline can't be banned: it is what all others are compared with",
+        "refused: there is no variant 999",
     ]  # fmt: skip
     assert rows(project, "SELECT variant, favour, who <> '' FROM wishes ORDER BY seq") == [
         (1, "banned", True), (2, "pinned", True),
@@ -155,9 +157,9 @@ def test_limits_are_changed_while_it_runs(tmp_path: Path) -> None:
         ask(project, Verb.BUDGET, cost="-5")
     told = [row[0] for row in rows(project, "SELECT outcome FROM requests ORDER BY asked_at")]
     assert told == [
-        "changed", "this engine has 2 slots: name 1 to 2", "changed", "changed",
-        "makes no sense: no model is asked in this run, and nothing costs anything",
-        "makes no sense: a limit must be more than 0",
+        "changed", "refused: this engine has 2 slots: name 1 to 2", "changed", "changed",
+        "refused: no model is asked in this run, and nothing costs anything",
+        "refused: it makes no sense: a limit must be more than 0",
     ]  # fmt: skip
     beat = heartbeat.read(project / "population" / "main")
     assert beat is not None
@@ -180,7 +182,7 @@ def test_the_baselines_first_trial_is_not_given_up(tmp_path: Path) -> None:
     with running(project, trials=1):
         wait_until(lambda: running_trials(project) == [0], "it runs")
         ask(project, Verb.KILL, trial="0")
-    assert outcomes(project)[Verb.KILL].startswith("not given up: it is the baseline's")
+    assert outcomes(project)[Verb.KILL].startswith("refused: it is the baseline's")
     assert rows(project, "SELECT status FROM trials WHERE id = 0") == [("scored",)]
 
 
@@ -216,7 +218,7 @@ def test_a_hint_is_told_to_the_operators_of_this_session_and_of_the_next(tmp_pat
         ).run()
         assert set(operator.heard) == {("Try a shorter·[31m warm-up",)}
     assert [row[0] for row in rows(project, "SELECT outcome FROM requests ORDER BY asked_at")] == [
-        "the operators are told", "makes no sense: a hint has words",
+        "the operators are told", "refused: it makes no sense: a hint has words",
     ]  # fmt: skip
 
 
@@ -238,7 +240,7 @@ def test_a_request_that_makes_no_sense_is_answered_so(
     with running(project, trials=30):
         ask(project, verb, **given)
         inbox.ask(project / "population" / "main", Verb.STOP, how="now")
-    assert outcomes(project)[verb].startswith("makes no sense")
+    assert outcomes(project)[verb].startswith("refused: ")
 
 
 def test_what_was_meant_for_an_engine_that_ended_is_not_done_by_the_next(tmp_path: Path) -> None:
@@ -247,7 +249,7 @@ def test_what_was_meant_for_an_engine_that_ended_is_not_done_by_the_next(tmp_pat
     for verb in (Verb.PAUSE, Verb.KILL, Verb.SLOTS, Verb.BUDGET):
         inbox.ask(project / "population" / "main", verb, trial="0", count="1", trials="1")
     assembled(project, trials=3).run()
-    assert set(outcomes(project).values()) == {"meant an engine that has ended"}
+    assert set(outcomes(project).values()) == {"refused: it was meant for an engine that has ended"}
     assert rows(project, "SELECT count(*) FROM trials WHERE seq IS NOT NULL") == [(4,)]
 
 
