@@ -73,8 +73,10 @@ def choose() -> Place | None:
     places = find(
         here / settings.population_folder, here / settings.archive_folder, here / settings.program
     )
-    if len(places) < 2:
+    if not places:
         return place_of(None)
+    if len(places) == 1:
+        return places[0]
     state = State.load(platformdirs.user_state_path("evo") / FILE)
     return StartApp(places, state.theme).run()
 
@@ -87,8 +89,12 @@ def place_of(run: str | None) -> Place:
     """
     from evo.tui.views.place import Place
 
-    if run is not None and (Path(run) / PUBLISHED).exists():
+    if run is not None and ("/" in run or (Path(run) / PUBLISHED).exists()):
         folder = Path(run).resolve()
+        if folder.name == PUBLISHED:
+            folder = folder.parent
+        if not (folder / PUBLISHED).exists():
+            raise ArchiveError(f"there is no {PUBLISHED} in {folder}; name an archive's folder")
         return Place(folder.name, folder)
     settings = place.settings_for(run)
     found = place_in_project(settings)
@@ -141,9 +147,10 @@ def serve_command(run: str | None, host: str, port: int, no_token: bool) -> None
     """
     from evo.tui.serving import TokenServer
 
-    where = place_of(run)
-    arguments = [sys.executable, "-m", "evo", "tui", run if run is not None else where.name]
+    named = [place_of(run).name] if run is not None else []
+    arguments = [sys.executable, "-m", "evo", "tui", *([] if run is None else [run])]
     token = "" if no_token else secrets.token_urlsafe(24)
     server = TokenServer(shlex.join(arguments), host, port, token)
-    click.echo(f"evo {where.name} is at {server.address}  (Ctrl-C ends it; the engine works on)")
+    what = " ".join(["evo", *named])
+    click.echo(f"{what} is at {server.address}  (Ctrl-C ends it; the engine works on)")
     server.serve()

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from evo.archive.reading import Reader
 from evo.errors import ArchiveError
+from evo.report import words
 from evo.report.story import Score, Step, Story, resolve, tell, unconfirmed
 from evo.text import clean_text
 
@@ -112,4 +113,4 @@ def _effect(step: Step) -> Text:
     if step.effect is None:
         return Text("")
     style = "green" if step.better else "red"
-    return Text(f"{step.effect:+.4f}", style=style)
+    return Text(words.gain(step.effect, step.better), style=style)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 NOTHING = "–"
+BETTER, WORSE = "▲", "▼"
 """Stands where nobody knows."""
 
 
@@ -34,6 +35,18 @@ def score(value: float | None) -> str:
 def effect(value: float | None) -> str:
     """A difference of scores, with its sign."""
     return NOTHING if value is None else f"{value:+.4f}"
+
+
+def gain(value: float | None, better: bool | None = None) -> str:
+    """A difference of scores with a mark that says what it means, whichever way the metric goes.
+
+    Args:
+        value: More is better, unless `better` says otherwise.
+        better: Whether the difference is one for the better.
+    """
+    if value is None:
+        return NOTHING
+    return f"{BETTER if (value > 0 if better is None else better) else WORSE}{abs(value):.4f}"
 
 
 def short(value: float | None) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from textual import events, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
+from textual.dom import DOMNode
 from textual.message import Message
 from textual.screen import Screen
 from textual.worker import get_current_worker
@@ -25,13 +27,14 @@ from evo.tui import theme
 from evo.tui.dialogs import Help, Leave, LeaveHow, Line
 from evo.tui.notices import Notifier
 from evo.tui.screens import RunScreen, TooSmall
-from evo.tui.steering import COMMANDS, Steering, ready
+from evo.tui.steering import COMMANDS, Steering, choices, ready
 from evo.tui.views.early import EarlyLook
 from evo.tui.views.place import Place, Pulse, Stamp, look
 from evo.tui.views.snapshot import Snapshot, load
 from evo.tui.views.state import State
 
 LOOK_SECONDS = 1.0
+KEEP_SECONDS = 10.0
 LEAST_SIZE = (60, 16)
 
 
@@ -59,11 +62,11 @@ class RunApp(App[LeaveHow]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "steer", "Steer"),
+        Binding("question_mark", "help", "Help", key_display="?"),
         Binding("q", "leave", "Leave", priority=False),
         Binding("ctrl+c,ctrl+q", "leave", "Leave", show=False, priority=False),
-        Binding("question_mark", "help", "Help", key_display="?"),
         Binding("ctrl+t", "next_theme", "Theme", show=False),
-        Binding("s", "steer", "Steer"),
         Binding("P", "pause", "Pause", show=False),
         Binding("H", "hint", "Hint", show=False),
     ]
@@ -107,8 +110,8 @@ class RunApp(App[LeaveHow]):
             self.register_theme(one)
 
     async def on_mount(self) -> None:
-        wanted = self.state.theme
-        self.theme = wanted if wanted in self.available_themes else theme.DEFAULT
+        self.theme = theme.chosen(self.state.theme)
+        self.set_interval(KEEP_SECONDS, self._keep)  # a terminal may be lost at any time
         await self.push_screen(RunScreen(self.place, self.state.screen))
         self._watch()  # news find a screen that is there
 
@@ -222,18 +225,28 @@ class RunApp(App[LeaveHow]):
         if text:
             self.ask(Verb.HINT, text=text)
 
-    @work
-    async def action_steer(self) -> None:
+    def action_steer(self) -> None:
         """The menu of everything that can be done to the run."""
+        self._steer()
+
+    @work
+    async def _steer(self, verb: Verb | None = None) -> None:
         screen = self._run_screen()
         variant = screen.selected() if screen else None
-        chosen = await self.push_screen_wait(Steering(self.pulse, self.snapshot, variant))
+        if variant is None and self.snapshot is not None:
+            variant = self.snapshot.champion
+        offered = choices(self.pulse, self.snapshot, variant, verb)
+        if not offered:
+            self.notify("there is nothing of that kind now", severity="warning")
+            return
+        alive = bool(self.pulse and self.pulse.alive)
+        chosen = await self.push_screen_wait(Steering(offered, alive=alive))
         if chosen is None:
             return
         arguments = dict(chosen.arguments)
         for name, question in chosen.questions:
             answer = await self.push_screen_wait(Line(question))
-            if not answer:
+            if answer is None or (not answer and name != "title"):
                 return
             if name == "text" and chosen.verb is Verb.ENQUEUE:
                 answer = self._file(answer)
@@ -252,16 +265,24 @@ class RunApp(App[LeaveHow]):
     # Habits
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        yield from super().get_system_commands(screen)
+        for command in super().get_system_commands(screen):
+            if command.title != "Quit":  # it would leave without asking
+                yield command
         if isinstance(screen, RunScreen):
             for number, (name, title) in enumerate(RunScreen.TABS, 1):
                 yield SystemCommand(
                     f"Go to {title}", f"Key {number}", lambda name=name: screen.goto(name)
                 )
-        for command in COMMANDS:
-            yield SystemCommand(
-                command.title, command.help, lambda one=command: self.start(one.verb)
-            )
+        for node in (screen.focused or screen).ancestors_with_self:
+            for binding in _own_bindings(node):
+                if binding.description and node not in (self, screen):
+                    yield SystemCommand(
+                        binding.description,
+                        f"Key {self.get_key_display(binding)}",
+                        partial(self.call_later, self.run_action, binding.action, node),
+                    )
+        for steering in COMMANDS:
+            yield SystemCommand(steering.title, steering.help, partial(self.start, steering.verb))
         yield SystemCommand("Leave", "Detach, finish or stop", self.action_leave)
 
     def start(self, verb: Verb) -> None:
@@ -271,10 +292,10 @@ class RunApp(App[LeaveHow]):
         elif verb in (Verb.PAUSE, Verb.RESUME):
             self.ask(verb)
         else:
-            self.action_steer()
+            self._steer(verb)
 
     def action_next_theme(self) -> None:
-        names = [theme.DARK.name, theme.LIGHT.name, theme.SIXTEEN]
+        names = theme.offered()
         at = names.index(self.theme) if self.theme in names else -1
         self.theme = names[(at + 1) % len(names)]
 
@@ -286,15 +307,11 @@ class RunApp(App[LeaveHow]):
         """The keys of the place that one is in, with what they do: evo's own, nearest first."""
         found: dict[str, str] = {}
         for node in self.focused.ancestors_with_self if self.focused else [self.screen, self]:
-            for kind in type(node).__mro__:
-                own = (
-                    kind.__dict__.get("BINDINGS", []) if kind.__module__.startswith("evo.") else []
-                )
-                for binding in Binding.make_bindings(own):
-                    key = self.get_key_display(binding)
-                    known = found.get(binding.description, "")
-                    if key not in known.split():
-                        found[binding.description] = f"{known} {key}".strip()
+            for binding in _own_bindings(node):
+                key = self.get_key_display(binding)
+                known = found.get(binding.description, "")
+                if key not in known.split():
+                    found[binding.description] = f"{known} {key}".strip()
         return [(keys, what) for what, keys in found.items() if not what.isdigit()]
 
     @work
@@ -325,6 +342,13 @@ class RunApp(App[LeaveHow]):
             self.state.screen = screen.current
             screen.keep(self.state)
         self.state.save()
+
+
+def _own_bindings(node: DOMNode) -> Iterator[Binding]:
+    """The keys of evo's own kinds of a node."""
+    for kind in type(node).__mro__:
+        if kind.__module__.startswith("evo."):
+            yield from Binding.make_bindings(kind.__dict__.get("BINDINGS", []))
 
 
 def _parent_curves(reader: Reader, pulse: Pulse | None) -> dict[int, tuple[CurvePoint, ...]]:

@@ -23,6 +23,8 @@ from evo.tui.views.runs import Summary
 class RunRows(Rows):
     """A line for each run."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Open")]
+
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(id="runs")
         self.summaries: list[Summary] = []
@@ -81,7 +83,7 @@ class StartApp(App[Place]):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        self.theme = self._wanted if self._wanted in self.available_themes else theme.DEFAULT
+        self.theme = theme.chosen(self._wanted)
         count = len(self._places)
         text = [("evo  ", "champion"), (f"{count} run{'s' if count != 1 else ''}", "dim")]
         self.query_one("#caption", Static).update(theme.palette(self.current_theme).text(text))

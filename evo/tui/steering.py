@@ -42,6 +42,7 @@ COMMANDS = (
     Command(Verb.PRUNE, "Prune a trial", "Give it up as hopeless"),
     Command(Verb.BUDGET, "Change the budget", "When the session ends"),
     Command(Verb.SLOTS, "Change the slots", "How many trials run at a time"),
+    Command(Verb.STOP, "Stop", "Let the running trials finish, or stop now"),
 )
 
 
@@ -63,15 +64,29 @@ def ready(verb: Verb, pulse: Pulse | None) -> str:
     return ""
 
 
-def choices(pulse: Pulse | None, snapshot: Snapshot | None, variant: int | None) -> list[Choice]:
-    """What can be done now: to the run, to the selected variant, and to each running trial."""
+def choices(
+    pulse: Pulse | None, snapshot: Snapshot | None, variant: int | None, verb: Verb | None = None
+) -> list[Choice]:
+    """What can be done now: to the run, to a variant, and to each running trial.
+
+    Args:
+        pulse: What the engine says of itself.
+        snapshot: What is known.
+        variant: The selected one; None if there is none.
+        verb: Leaves out all others.
+    """
+    found = _choices(pulse, snapshot, variant)
+    return [choice for choice in found if verb in (None, choice.verb)]
+
+
+def _choices(pulse: Pulse | None, snapshot: Snapshot | None, variant: int | None) -> list[Choice]:
     found = [
         Choice(Verb.HINT, "Hint: tell the operators something", {}, (("text", "The hint"),)),
         Choice(
             Verb.ENQUEUE,
             "Enqueue: have a patch or a file tried next",
             {},
-            (("text", "Path of the patch or file"), ("title", "What it is called")),
+            (("text", "Path of the patch or file"), ("title", "What it is called (may be empty)")),
         ),
     ]
     beat = pulse.beat if pulse and pulse.alive else None
@@ -156,10 +171,9 @@ class Steering(ModalScreen[Choice | None]):
         Binding("k", "up", "Up", show=False),
     ]
 
-    def __init__(self, pulse: Pulse | None, snapshot: Snapshot | None, variant: int | None) -> None:
+    def __init__(self, choices: list[Choice], *, alive: bool) -> None:
         super().__init__()
-        self._choices = choices(pulse, snapshot, variant)
-        self._alive = bool(pulse and pulse.alive)
+        self._choices, self._alive = choices, alive
 
     def compose(self) -> ComposeResult:
         with Vertical(id="menu"):

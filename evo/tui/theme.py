@@ -5,6 +5,7 @@ There is one accent, which belongs to the champion; green and red are for better
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -68,6 +69,16 @@ LIGHT = Theme(
 SIXTEEN = "ansi-dark"
 """Textual's own theme that leaves every colour to the terminal's sixteen."""
 DEFAULT = DARK.name
+
+
+def offered() -> list[str]:
+    """Names of the themes. Without colours the sixteen would all be one, black on black."""
+    return [DARK.name, LIGHT.name, *([] if os.environ.get("NO_COLOR") else [SIXTEEN])]
+
+
+def chosen(wanted: str) -> str:
+    """The theme that somebody left, if it is still one, else the usual one."""
+    return wanted if wanted in offered() else DEFAULT
 
 
 @dataclass(frozen=True, slots=True)

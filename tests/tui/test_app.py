@@ -306,7 +306,7 @@ def test_tab_completes_and_up_recalls(over: Place) -> None:
         await driver.press("tab", "enter")
         await driver.see("4 rows")
         question.text = ""  # type: ignore[attr-defined]
-        await driver.press("up")
+        await driver.press("i", "up")
         assert question.text == "from champion_path"  # type: ignore[attr-defined]
 
     drive(over, script)
@@ -316,8 +316,11 @@ def test_an_answer_is_drawn(over: Place) -> None:
     async def script(driver: Driver) -> None:
         await driver.goto("ask")
         driver.app.screen.query_one("#question").text = "select variant, score from lineage"  # type: ignore[attr-defined]
-        await driver.press("enter", "escape", "p")
+        await driver.press("enter")
+        await driver.see("8 rows")
+        await driver.press("p")
         await driver.see("● score")
+        await driver.see("over variant")
 
     drive(over, script)
 
@@ -475,7 +478,9 @@ def test_what_a_person_left_is_found_again(over: Place, tmp_path: Path) -> None:
 
     drive(over, first, state=State.load(path))
     kept = State.load(path)
-    assert (kept.screen, kept.theme, kept.filters["lineage"]) == ("lineage", "evo-light", "tune")
+    assert (kept.screen, kept.theme) == ("lineage", "evo-light")
+    assert kept.filter_of(over.archive, "lineage") == "tune"
+    assert kept.filter_of(tmp_path / "another.duckdb", "lineage") == ""
 
     async def second(driver: Driver) -> None:
         await driver.see("in sight")
@@ -505,12 +510,7 @@ def test_a_terminal_that_is_too_small_is_told_what_is_needed(over: Place) -> Non
 
 
 @pytest.mark.parametrize("name", [pytest.param("evo-light", marks=pytest.mark.slow), "ansi-dark"])
-def test_every_theme_draws_every_screen(
-    over: Place, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if name == "ansi-dark":
-        monkeypatch.setenv("NO_COLOR", "1")
-
+def test_every_theme_draws_every_screen(over: Place, name: str) -> None:
     async def script(driver: Driver) -> None:
         for pane in ("lineage", "table", "ablation", "ask", "program", "overview"):
             await driver.goto(pane)
@@ -521,11 +521,49 @@ def test_every_theme_draws_every_screen(
     assert app.theme == name
 
 
+def test_without_colours_the_sixteen_are_no_choice(
+    over: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def script(driver: Driver) -> None:
+        for wanted in ("evo-dark", "evo-light", "evo-dark"):
+            assert driver.app.theme == wanted
+            await driver.press("ctrl+t")
+
+    drive(over, script, state=State(theme="ansi-dark"))
+
+
+def test_what_is_kept_is_kept_while_it_is_shown(
+    over: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evo.tui.app.KEEP_SECONDS", 0.05)
+    path = tmp_path / "tui.json"
+
+    async def script(driver: Driver) -> None:
+        await driver.press("3")
+        await driver.until(lambda: State.load(path).screen == "table", "it is kept")
+
+    drive(over, script, state=State.load(path))
+
+
+def test_the_menu_is_about_the_champion_where_nothing_else_is_selected(alive: Place) -> None:
+    async def script(driver: Driver) -> None:
+        driver.app.start(Verb.REPLICATE)
+        await driver.see("Replicate v7")
+        assert "Hint:" not in driver.text()
+
+    drive(alive, script)
+
+
 def test_the_palette_has_every_action(alive: Place) -> None:
     async def script(driver: Driver) -> None:
+        await driver.goto("lineage")
         titles = [one.title for one in driver.app.get_system_commands(driver.app.screen)]
-        for wanted in ("Go to Lineage", "Pause", "Hint", "Replicate a variant", "Leave"):
+        for wanted in ("Go to Table", "Pause", "Hint", "Replicate a variant", "Stop", "Leave"):
             assert wanted in titles
+        assert {"Filter", "Fold", "Champion"} <= set(titles), "what this place can do"
+        assert "Quit" not in titles, "it would leave without asking"
         assert {Verb.PAUSE, Verb.SLOTS} <= set(Verb)
 
     drive(alive, script)

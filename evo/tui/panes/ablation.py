@@ -26,6 +26,8 @@ from evo.tui.views.snapshot import Snapshot
 class Waterfall(Rows):
     """The champion's steps."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "In the lineage")]
+
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, header_lines=1)
         self.falls: tuple[Fall, ...] = ()
@@ -56,7 +58,7 @@ class AblationPane(Pane):
     .-short #ablation-note { padding: 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "In the lineage"),
+        Binding("enter", "open", "In the lineage", show=False),
         Binding("tab", "other", "Read the change"),
     ]
 

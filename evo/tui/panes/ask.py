@@ -31,6 +31,8 @@ from evo.tui.views.snapshot import Snapshot
 
 MOST_ROWS = 20_000
 """Rows of an answer that are fetched."""
+FEW_POINTS = 60
+"""So many are drawn as marks, for one dot is hardly seen."""
 FIRST = "from operator_yield"
 
 
@@ -42,7 +44,7 @@ class Question(TextArea):
         Binding("enter,f5,ctrl+j", "ask", "Ask", priority=True),
         Binding("alt+enter,ctrl+o", "newline", "New line", priority=True),
         Binding("tab", "complete", "Complete", priority=True),
-        Binding("escape", "stop", "Break off", priority=True),
+        Binding("escape", "stop", "To the answer", priority=True),
     ]
 
     class Asked(Message):
@@ -147,19 +149,20 @@ class Plot(ModalScreen[None]):
 
     def on_resize(self) -> None:
         widget, colours = self.query_one(Static), palette(self.app.current_theme)
-        names, layers = series(self._sheet)
+        along, names, layers = series(self._sheet)
         width, height = int(self.size.width * 0.9) - 6, int(self.size.height * 0.8) - 4
         rows = plot(layers, width, height, keep=1.0)
         text = Text()
         for name, layer in zip(names, layers, strict=True):
             text.append(f"● {name}  ", colours[layer.style])
+        text.append(f"over {along}" if along else "row by row", colours["dim"])
         for row in rows:
             text.append("\n").append_text(colours.text(row))
         widget.update(text if rows else "There are no numbers to draw.")
 
 
-def series(sheet: Sheet) -> tuple[list[str], list[Layer]]:
-    """Names and layers of the columns of numbers; a single one is drawn against its row."""
+def series(sheet: Sheet) -> tuple[str | None, list[str], list[Layer]]:
+    """The column along, and names and layers of the others; a single one is drawn row by row."""
     numeric = [column.name for column in sheet.layout() if column.numeric]
     at = {name: sheet.columns.index(name) for name in numeric}
     along = numeric[0] if len(numeric) > 1 else None
@@ -171,8 +174,9 @@ def series(sheet: Sheet) -> tuple[list[str], list[Layer]]:
             for number, row in enumerate(sheet.rows)
             if row[at[name]] is not None and (along is None or row[at[along]] is not None)
         ]
-        layers.append(Layer([x for x, _ in points], [y for _, y in points], style))
-    return names, layers
+        mark = "•" if len(points) <= FEW_POINTS else ""
+        layers.append(Layer([x for x, _ in points], [y for _, y in points], style, mark=mark))
+    return along, names, layers
 
 
 class AskPane(Pane):
@@ -184,7 +188,7 @@ class AskPane(Pane):
     #question { height: 5; background: $surface; border: none; padding: 0 1; }
     .-short #question { height: 3; }
     #completions { height: 1; color: $text-muted; }
-    #answer-note { height: 1; }
+    #answer-note { height: auto; max-height: 3; }
     #ask-side { width: 34; padding: 0 0 0 2; display: none; }
     .-wide #ask-side, .-huge #ask-side { display: block; }
     .-huge #ask-side { width: 60; }
@@ -306,9 +310,11 @@ class AskPane(Pane):
         grid.show(Sheet.of(message.table), accent=accent)
         if grid.cursor:
             grid.cursor = 0
+        if message.table.rows and self.app.focused is self.query_one(Question):
+            grid.focus()
 
     def _say(self, text: str, style: str) -> None:
-        self.query_one("#answer-note", Static).update(self.palette.text([(text, style)]))
+        self.query_one("#answer-note", Static).update(Text(text, self.palette[style]))
 
     # Writing
 

@@ -39,10 +39,11 @@ class Tree(Rows):
     """The family."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "Read"),
         Binding("space", "fold", "Fold"),
         Binding("right,l", "open", "Open", show=False),
         Binding("left,h", "shut", "Shut, or to the parent", show=False),
-        Binding("z", "fold_all", "Fold all"),
+        Binding("z", "fold_all", "Fold all", show=False),
         Binding("c", "champion", "Champion"),
     ]
 
@@ -211,10 +212,10 @@ class LineagePane(Pane):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter"),
-        Binding("enter", "read", "Read"),
+        Binding("enter", "read", "Read", show=False),
         Binding("escape", "back", "Back", show=False),
         Binding("tab", "other", "Other side", show=False),
-        Binding("R", "replicate", "Replicate"),
+        Binding("R", "replicate", "Replicate", show=False),
         Binding("T", "retry", "Retry", show=False),
         Binding("plus", "favour('pin')", "Pin, or unpin", key_display="+", show=False),
         Binding("minus", "favour('ban')", "Ban, or lift it", key_display="-", show=False),
@@ -246,7 +247,7 @@ class LineagePane(Pane):
         return self.query_one(Tree)
 
     def on_mount(self) -> None:
-        kept = self.run_app.state.filters.get("lineage", "")
+        kept = self.run_app.state.filter_of(self.place.archive, "lineage")
         if kept:
             self.query_one(Input).value = kept
             self.query_one(Input).display = True
@@ -267,7 +268,7 @@ class LineagePane(Pane):
         return self.family_tree.variant
 
     def keep(self, state: State) -> None:
-        state.filters["lineage"] = self.family_tree.query_text
+        state.keep_filter(self.place.archive, "lineage", self.family_tree.query_text)
 
     def _note(self, trouble: str = "") -> None:
         note, snapshot = self.query_one("#tree-note", Static), self._snapshot

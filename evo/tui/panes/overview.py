@@ -71,7 +71,6 @@ class OverviewPane(Pane):
     .-wide #events-below, .-wide #events, .-huge #events-below, .-huge #events { display: none; }
     #failures { height: auto; max-height: 6; }
     .-short #failures { max-height: 3; }
-    .-wide #failures, .-huge #failures { display: none; }
     .-short #events { height: 3; }
     #recent { height: 1fr; }
     #side { height: auto; }
@@ -80,6 +79,7 @@ class OverviewPane(Pane):
     def __init__(self, place: Place, *, id: str) -> None:
         super().__init__(place, id=id)
         self._metric = ""
+        self._alive = False
 
     def compose(self) -> ComposeResult:
         yield Static(id="headline")
@@ -103,6 +103,7 @@ class OverviewPane(Pane):
     def beat(self, pulse: Pulse, snapshot: Snapshot | None) -> None:
         line = self.palette.text
         self._metric = snapshot.facts.metric if snapshot else ""
+        self._alive = pulse.alive
         if snapshot is None:
             waiting = "The baseline runs: nothing is published before it has a score."
             if pulse.stamp is not None:
@@ -151,8 +152,9 @@ class OverviewPane(Pane):
         second: list[Piece] = [(f"v{found.row.id} ", "champion"), (found.row.title, "")]
         recent = view.gain_since(snapshot, DAY_SECONDS, now)
         if recent is not None:
-            said = f"{recent:+.4f} better" if recent else "nothing better"
-            second.insert(0, (f"{said} in 24 h   ", "good" if recent > 0 else "warn"))
+            said = words.gain(recent) if recent else "nothing better"
+            when = "in 24 h" if self._alive else "in its last 24 h"
+            second.insert(0, (f"{said} {when}   ", "good" if recent > 0 else "warn"))
         text = line(first).append("\n").append_text(line(second))
         self.put("#headline", text)
 
@@ -163,15 +165,21 @@ class OverviewPane(Pane):
             ("scored", f"{pace.scored:,}"),
         ]
         if self.size.width >= 100:
-            parts += [("living", f"{pace.living}"), ("refused", f"{pace.refused:,}")]
+            parts += [] if pace.living is None else [("living", f"{pace.living}")]
+            parts.append(("refused", f"{pace.refused:,}"))
         if pace.per_hour is not None:
             parts.append(("trials/h", words.short(pace.per_hour)))
         if pace.busy is not None:
             parts.append(("busy", f"{pace.busy:.0%}"))
         if pace.tokens_per_second:
             parts.append(("tok/s", words.short(pace.tokens_per_second)))
-        if snapshot.spend.usd:
-            parts.append(("spent", words.money(snapshot.spend.usd)))
+        spend = snapshot.spend
+        if spend.usd:
+            parts.append(("spent", words.money(spend.usd)))
+        if spend.tokens and self.size.width >= 140:
+            parts.append(("model tokens", words.short(spend.tokens)))
+        if spend.training_seconds and self.size.width >= 140:
+            parts.append(("trained for", words.duration(spend.training_seconds)))
         if pace.left is not None:
             parts.append(("stops in", words.duration(pace.left)))
         pieces: list[Piece] = []
@@ -269,7 +277,7 @@ class OverviewPane(Pane):
         when, _, rest = line.partition("  ")
         kind, _, said = rest.partition(" ")
         style = {"champion": "champion", "failed": "bad", "lost": "warn", "refused": "faint"}
-        said = " ".join(said.replace(f"{self._metric} ", "").split())
+        said = view.gist_of_event(" ".join(said.replace(f"{self._metric} ", "").split()))
         return self.palette.text(
             [
                 (f"{when[11:19]} ", "faint"),

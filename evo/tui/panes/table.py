@@ -144,7 +144,7 @@ class TablePane(Pane):
     def on_mount(self) -> None:
         field = self.query_one(Input)
         with field.prevent(Input.Changed):
-            field.value = self.run_app.state.filters.get("table", "")
+            field.value = self.run_app.state.filter_of(self.place.archive, "table")
         field.display = bool(field.value)
 
     def show(self, snapshot: Snapshot) -> None:
@@ -160,7 +160,7 @@ class TablePane(Pane):
         return value if isinstance(value, int) else None
 
     def keep(self, state: State) -> None:
-        state.filters["table"] = self.query_one(Input).value
+        state.keep_filter(self.place.archive, "table", self.query_one(Input).value)
 
     # Reading
 

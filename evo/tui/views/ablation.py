@@ -101,11 +101,11 @@ def pieces(fall: Fall, falls: tuple[Fall, ...], width: int) -> list[Piece]:
     """A step as one line: numbers, a bar that begins where the one before it ended, the title."""
     row = fall.row
     tone = {"clear": "good", "harmful": "bad", "unknown": "dim"}.get(fall.verdict, "warn")
-    gain = words.effect(fall.gain) if row.parents else words.score(row.score)
+    gain = words.gain(fall.gain) if row.parents else words.score(row.score)
     error = f"{fall.error:.4f}" if fall.error is not None else ""
     helped_most = fall is most_helpful(falls)
     verdict = f"{fall.verdict}{', most' if helped_most else ''}" if row.parents else "baseline"
-    without = words.effect(-fall.without) if fall.without is not None else ""
+    without = words.gain(-fall.without) if fall.without is not None else ""
     found: list[Piece] = [
         (f"v{row.id:<6}", "champion" if fall is falls[-1] else "title"),
         (f"{gain:>9} ", tone if row.parents else ""),

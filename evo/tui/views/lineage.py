@@ -225,7 +225,10 @@ def _measures(row: Row, noise: float | None) -> list[Piece]:
     if row.score is None:
         return [(f"{row.status.replace('_', ' '):>19}", "bad" if failed(row.status) else "dim")]
     return [
-        (f"{words.effect(row.effect) if row.effect is not None else '':>9} ", tint(row, noise)),
+        (
+            f"{words.gain(row.effect, row.better) if row.effect is not None else '':>9} ",
+            tint(row, noise),
+        ),
         (f"{words.score(row.score):>9}", "dim"),
     ]
 

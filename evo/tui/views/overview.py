@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,10 @@ OLD_SECONDS = 30.0
 """How much older than the last trial the published archive may be."""
 RECENT_SECONDS = 3600.0
 """Trials an hour are counted over the last so many seconds."""
+LEAST_SPAN_SECONDS = 60.0
+"""In less, nobody can tell how many there will be in an hour."""
 FAILURES_IN_A_ROW = 5
+_PREAMBLE = re.compile(r"^it ended with [^:]{1,80}: (?=\S)")
 
 
 class Severity(IntEnum):
@@ -153,8 +157,8 @@ class Pace:
     finished: int
     scored: int
     wanted: int | None
-    living: int
-    """Variants that may become parents."""
+    living: int | None
+    """Variants that may become parents; None without an engine."""
     refused: int
     per_hour: float | None
     """Over the last hour, or since the engine began."""
@@ -176,7 +180,7 @@ def pace(pulse: Pulse, snapshot: Snapshot) -> Pace:
         finished=len(snapshot.points),
         scored=scored,
         wanted=beat.trials_wanted if beat and pulse.alive else None,
-        living=beat.kept if beat else 0,
+        living=beat.kept if beat and pulse.alive else None,
         refused=refused,
         per_hour=_per_hour(pulse, snapshot),
         busy=beat.busy if beat else None,
@@ -188,7 +192,7 @@ def pace(pulse: Pulse, snapshot: Snapshot) -> Pace:
 
 def _per_hour(pulse: Pulse, snapshot: Snapshot) -> float | None:
     beat = pulse.beat
-    if beat is None or beat.seconds <= 0:
+    if beat is None or not pulse.alive or beat.seconds < LEAST_SPAN_SECONDS:
         return None
     span = min(beat.seconds, RECENT_SECONDS)
     since = datetime.fromtimestamp(beat.at - span, UTC).replace(tzinfo=None)
@@ -288,7 +292,7 @@ def side(pulse: Pulse, snapshot: Snapshot) -> list[list[Piece]]:
     path = [row for row in map(snapshot.row, snapshot.path) if row is not None]
     for row in path[-8:]:
         style = "good" if row.better else "bad" if row.better is not None else "dim"
-        shown = words.effect(row.effect) if row.parents else words.score(row.score)
+        shown = words.gain(row.effect, row.better) if row.parents else words.score(row.score)
         name = "champion" if row.id == snapshot.champion else "title"
         lines.append([(f"v{row.id:<5}", name), (f"{shown:>9}  ", style), (row.title, "")])
     queued = snapshot.queued if pulse.alive else ()
@@ -299,8 +303,6 @@ def side(pulse: Pulse, snapshot: Snapshot) -> list[list[Piece]]:
             again = "again: " if purpose == "replicate" else ""
             title = waiting.title if waiting else ""
             lines.append([(f"v{variant:<5} ", "title"), (again, "info"), (title, "")])
-    if found := failures(snapshot):
-        lines += [[], *found]
     lines.append([])
     return lines
 
@@ -311,5 +313,16 @@ def failures(snapshot: Snapshot) -> list[list[Piece]]:
         return []
     lines: list[list[Piece]] = [[("Last without a score", "dim")]]
     for _, variant, status, cause in snapshot.last_causes[:5]:
-        lines.append([(f"v{variant:<5} ", "title"), (f"{status} ", "bad"), (cause, "dim")])
+        lines.append([(f"v{variant:<5} ", "title"), (f"{status} ", "bad"), (gist(cause), "dim")])
     return lines
+
+
+def gist(cause: str) -> str:
+    """What is worth reading of a cause where there is little room."""
+    return _PREAMBLE.sub("", cause)
+
+
+def gist_of_event(said: str) -> str:
+    """The same of a line of the log, which has a cause at its end."""
+    head, colon, cause = said.partition(": ")
+    return f"{head}{colon}{gist(cause)}"

@@ -9,6 +9,8 @@ import msgspec
 
 FILE = "tui.json"
 MOST_QUESTIONS = 200
+MOST_PLACES = 50
+"""Archives whose filters are kept, those that were looked at last."""
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -18,8 +20,8 @@ class State(msgspec.Struct, kw_only=True):
     """Where it is kept; empty means nowhere."""
     theme: str = ""
     screen: str = "overview"
-    filters: dict[str, str] = {}
-    """By screen."""
+    filters: dict[str, dict[str, str]] = {}
+    """By archive, then by screen: what is looked for in one says nothing of another."""
     columns: dict[str, list[str]] = {}
     """Those shown, by kind of table."""
     sort: dict[str, tuple[str, bool]] = {}
@@ -42,11 +44,25 @@ class State(msgspec.Struct, kw_only=True):
         if not self.path:
             return
         path = Path(self.path)
+        data = msgspec.json.encode(self)
         with contextlib.suppress(OSError):
+            if path.exists() and path.read_bytes() == data:
+                return
             path.parent.mkdir(parents=True, exist_ok=True)
             beside = path.with_name(f".{path.name}.tmp")
-            beside.write_bytes(msgspec.json.encode(self))
+            beside.write_bytes(data)
             beside.replace(path)
+
+    def filter_of(self, archive: Path, screen: str) -> str:
+        """What a screen was filtered by when the archive was looked at last."""
+        return self.filters.get(str(archive), {}).get(screen, "")
+
+    def keep_filter(self, archive: Path, screen: str, text: str) -> None:
+        """Keeps what a screen is filtered by."""
+        own = self.filters.pop(str(archive), {}) | {screen: text}
+        self.filters[str(archive)] = {name: kept for name, kept in own.items() if kept}
+        for oldest in list(self.filters)[:-MOST_PLACES]:
+            del self.filters[oldest]
 
     def asked(self, question: str) -> None:
         """Adds a question to the history; one that was asked before moves to its end."""

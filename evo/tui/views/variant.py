@@ -148,9 +148,9 @@ def _top(detail: Detail, snapshot: Snapshot, width: int) -> Iterator[tuple[Piece
         tone = "good" if row.better else "bad"
         gain = snapshot.gain(row)
         yield (
-            ("effect on parent ", "dim"), (words.effect(row.effect), tone),
+            ("effect on parent ", "dim"), (words.gain(row.effect, row.better), tone),
             ("   gain over baseline ", "dim"),
-            (words.effect(gain), "good" if gain and gain > 0 else "bad"),
+            (words.gain(gain), "good" if gain and gain > 0 else "bad"),
         )  # fmt: skip
     if row.favour != Favour.NONE:
         yield ((f"{row.favour} by people", "warn"),)
@@ -190,10 +190,11 @@ def _relatives(
             if row is None:
                 continue
             tone = "good" if row.better else "bad" if row.better is not None else "dim"
+            effect = words.gain(row.effect, row.better) if row.effect is not None else ""
             yield (
                 (f"{name:<7}", "dim"), (f"v{row.id:<6}", "title"),
                 (f"{words.score(row.score):>9} ", "dim"),
-                (f"{words.effect(row.effect) if row.effect is not None else '':>9}  ", tone),
+                (f"{effect:>9}  ", tone),
                 (row.title, ""),
             )  # fmt: skip
         if len(numbers) > 30:
