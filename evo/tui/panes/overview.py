@@ -8,7 +8,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
-from evo.engine.inbox import Request
+from evo.engine.inbox import REFUSED, Request
 from evo.report import words
 from evo.text import clean_text
 from evo.tui.panes.pane import Pane
@@ -240,10 +240,11 @@ class OverviewPane(Pane):
         asked = self.run_app.asked
         for one in snapshot.answered if snapshot else ():
             if one.id in asked and len(lines) < 4:
+                refused = one.outcome.startswith(REFUSED)
                 lines.append(
                     self.palette.text(
                         [
-                            ("✓ ", "good"),
+                            ("✗ ", "bad") if refused else ("✓ ", "good"),
                             (f"{one.verb} {asked[one.id]}".rstrip() + f": {one.outcome}", "dim"),
                         ]
                     )

@@ -216,7 +216,7 @@ def _printed(detail: Detail) -> Iterator[tuple[Piece, ...]]:
     for text in detail.log:
         yield ((text, "dim"),)
     if not detail.log:
-        yield (("nothing", "dim"),)
+        yield (("nothing, or its log isn't here: archives travel without logs", "dim"),)
 
 
 def wrap(text: str, width: int) -> list[str]:
