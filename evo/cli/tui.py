@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import shlex
@@ -50,6 +51,7 @@ def attach(where: Place) -> LeaveHow | None:
     """Shows a run until somebody leaves; how."""
     from evo.tui.views.early import EarlyLook
 
+    gc.disable()  # until the first picture: nothing that is made by then is rubbish
     early = EarlyLook(where)  # before the imports below, which take as long
     from evo.tui.app import RunApp
     from evo.tui.notices import Notifier

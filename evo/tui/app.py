@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -178,6 +179,9 @@ class RunApp(App[LeaveHow]):
                 screen.show(self.snapshot)
             if self.pulse is not None:
                 screen.beat(self.pulse, self.snapshot, self.trouble)
+        if not gc.isenabled():  # see `attach`
+            gc.freeze()
+            gc.enable()
 
     def _run_screen(self) -> RunScreen | None:
         return next((one for one in self.screen_stack if isinstance(one, RunScreen)), None)

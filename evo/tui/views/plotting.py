@@ -1,7 +1,8 @@
 """Plots as text: points and lines in braille dots, with axes; made of rows of styled pieces.
 
 Eight dots make a cell of a terminal (two columns, four rows). A cell has one colour, that of the
-last layer that drew in it, so layers are given from the back to the front.
+last layer that drew in it, so layers are given from the back to the front. Plain Python: a screen
+has few dots, and importing an array library takes longer than drawing them all.
 """
 
 from __future__ import annotations
@@ -10,11 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
 
-import numpy as np
-from numpy.typing import NDArray
-
-DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.uint8)
+DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bit of each dot in a cell, by row and column (Unicode block 28)."""
 BRAILLE = 0x2800
 BARS = " ▁▂▃▄▅▆▇█"
@@ -52,83 +51,87 @@ def frame(layers: Sequence[Layer], *, keep: float = 0.9) -> Frame | None:
     The worst values would press all others flat: beyond the quantile `keep` on either side,
     measured from the median, points are shown at the edge.
     """
-    xs = np.concatenate([np.asarray(layer.x, dtype=float) for layer in layers] or [np.empty(0)])
-    ys = np.concatenate([np.asarray(layer.y, dtype=float) for layer in layers] or [np.empty(0)])
-    if not len(xs):
+    points = [point for layer in layers for point in _points(layer)]
+    if not points:
         return None
-    low, high = np.quantile(ys, [1 - keep, keep])
+    xs, ys = [x for x, _ in points], sorted(y for _, y in points)
+    low, high = _quantile(ys, 1 - keep), _quantile(ys, keep)
     spread = max(high - low, abs(high) * 1e-6, 1e-12)
-    bottom, top = max(ys.min(), low - spread / 2), min(ys.max(), high + spread / 2)
+    bottom, top = max(ys[0], low - spread / 2), min(ys[-1], high + spread / 2)
     margin = (top - bottom or spread) * 0.04
-    left, right = xs.min(), xs.max()
+    left, right = min(xs), max(xs)
     if right == left:
         right = left + 1
-    return Frame(float(left), float(right), float(bottom - margin), float(top + margin))
+    return Frame(left, right, bottom - margin, top + margin)
 
 
 def draw(layers: Sequence[Layer], view: Frame, width: int, height: int) -> list[list[Piece]]:
     """Draws layers on `height` rows of `width` cells."""
-    bits = np.zeros((height, width), dtype=np.uint8)
-    marked = np.zeros((height, width), dtype=np.int32)
-    owner = np.full((height, width), -1, dtype=np.int16)
-    for number, layer in enumerate(layers):
-        if not len(layer.x):
-            continue
-        px, py = _dots(layer, view, width, height)
-        if layer.steps:
-            px, py = _staircase(px, py, width * 2)
-        if layer.mark:
-            marked[py // 4, px // 2] = ord(layer.mark)
-        else:
-            np.bitwise_or.at(bits, (py // 4, px // 2), DOTS[py % 4, px % 2])
-        owner[py // 4, px // 2] = number
-    cells = np.where(
-        marked > 0, marked, np.where(bits > 0, BRAILLE + bits.astype(np.int32), ord(" "))
-    )
-    names = [layer.style for layer in layers]
-    return [_pieces(cells[row], owner[row], names) for row in range(height)]
+    bits = [[0] * width for _ in range(height)]
+    marks = [[""] * width for _ in range(height)]
+    owners = [[""] * width for _ in range(height)]
+    for layer in layers:
+        dots = _dots(layer, view, width, height)
+        for x, y in _staircase(dots, width * 2) if layer.steps else dots:
+            row, column = y // 4, x // 2
+            owners[row][column] = layer.style
+            if layer.mark:
+                marks[row][column] = layer.mark
+            else:
+                bits[row][column] |= DOTS[y % 4][x % 2]
+    cells = [
+        [mark or (chr(BRAILLE + dots) if dots else " ") for mark, dots in zip(*both, strict=True)]
+        for both in zip(marks, bits, strict=True)
+    ]
+    return [_pieces(*both) for both in zip(cells, owners, strict=True)]
 
 
-def _dots(
-    layer: Layer, view: Frame, width: int, height: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    x = (np.asarray(layer.x, dtype=float) - view.left) / (view.right - view.left)
-    y = (view.top - np.asarray(layer.y, dtype=float)) / (view.top - view.bottom)
-    columns = np.clip(np.rint(x * (width * 2 - 1)), 0, width * 2 - 1).astype(np.int64)
-    lines = np.clip(np.rint(y * (height * 4 - 1)), 0, height * 4 - 1).astype(np.int64)
-    return columns, lines
+def _points(layer: Layer) -> list[tuple[float, float]]:
+    """What can be drawn of a layer."""
+    points = [(float(x), float(y)) for x, y in zip(layer.x, layer.y, strict=True)]
+    return [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
 
 
-def _staircase(
-    px: NDArray[np.int64], py: NDArray[np.int64], columns: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """Of sorted values, with straight lines between them."""
+    at = share * (len(ordered) - 1)
+    low = math.floor(at)
+    above = ordered[min(low + 1, len(ordered) - 1)]
+    return ordered[low] + (above - ordered[low]) * (at - low)
+
+
+def _dots(layer: Layer, view: Frame, width: int, height: int) -> list[tuple[int, int]]:
+    last_x, last_y = width * 2 - 1, height * 4 - 1
+    wide, tall = view.right - view.left, view.top - view.bottom
+    return [
+        (
+            min(max(round((x - view.left) / wide * last_x), 0), last_x),
+            min(max(round((view.top - y) / tall * last_y), 0), last_y),
+        )
+        for x, y in _points(layer)
+    ]
+
+
+def _staircase(dots: Sequence[tuple[int, int]], columns: int) -> list[tuple[int, int]]:
     """Every dot of a line that holds its value, with the risers between two values."""
-    xs: list[int] = []
-    ys: list[int] = []
-    for here, (x, y) in enumerate(zip(px.tolist(), py.tolist(), strict=True)):
-        end = int(px[here + 1]) if here + 1 < len(px) else columns - 1
-        xs += range(x, end + 1)
-        ys += [y] * (end + 1 - x)
-        if here + 1 < len(py):
-            step = 1 if py[here + 1] >= y else -1
-            riser = range(y, int(py[here + 1]), step)
-            xs += [end] * len(riser)
-            ys += riser
-    return np.array(xs, dtype=np.int64), np.array(ys, dtype=np.int64)
+    line: list[tuple[int, int]] = []
+    for (x, y), then in zip(dots, [*dots[1:], None], strict=True):
+        end = then[0] if then else columns - 1
+        line += [(column, y) for column in range(x, end + 1)]
+        if then:
+            line += [(end, row) for row in range(y, then[1], 1 if then[1] >= y else -1)]
+    return line
 
 
-def _pieces(
-    cells: NDArray[np.int32], owner: NDArray[np.int16], names: Sequence[str]
-) -> list[Piece]:
+def _pieces(cells: Sequence[str], owners: Sequence[str]) -> list[Piece]:
     pieces: list[Piece] = []
     text, style = "", ""
-    for cell, number in zip(cells.tolist(), owner.tolist(), strict=True):
-        mark = chr(cell)
-        wanted = names[number] if mark != " " else style
+    for cell, owner in zip(cells, owners, strict=True):
+        wanted = owner if cell != " " else style
         if wanted != style and text:
             pieces.append((text, style))
             text = ""
-        text, style = text + mark, wanted
+        text, style = text + cell, wanted
     pieces.append((text, style))
     return pieces
 
@@ -164,13 +167,13 @@ def sparkline(values: Sequence[float], width: int) -> str:
     """Values as bars of eight heights, averaged down to `width` cells."""
     if not len(values) or width < 1:
         return ""
-    found = np.asarray(values, dtype=float)
+    found = list(values)
     if len(found) > width:
-        edges = np.linspace(0, len(found), width + 1).astype(int)
-        found = np.array([found[a:b].mean() for a, b in pairwise(edges)])
-    low, high = found.min(), found.max()
-    scaled = (found - low) / (high - low) if high > low else np.full(len(found), 0.5)
-    return "".join(BARS[1 + round(share * 7)] for share in scaled.tolist())
+        edges = [at * len(found) // width for at in range(width + 1)]
+        found = [fmean(found[a:b]) for a, b in pairwise(edges)]
+    low, high = min(found), max(found)
+    scaled = [(one - low) / (high - low) if high > low else 0.5 for one in found]
+    return "".join(BARS[1 + round(share * 7)] for share in scaled)
 
 
 def bar(share: float, width: int) -> str:
