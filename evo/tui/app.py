@@ -25,7 +25,7 @@ from evo.engine.inbox import Verb
 from evo.errors import ArchiveError
 from evo.nouns import CurvePoint
 from evo.tui import theme
-from evo.tui.dialogs import Help, Leave, LeaveHow, Line
+from evo.tui.dialogs import Help, Leave, LeaveHow, Line, Sure
 from evo.tui.notices import Notifier
 from evo.tui.screens import RunScreen, TooSmall
 from evo.tui.steering import COMMANDS, Steering, choices, ready
@@ -245,7 +245,7 @@ class RunApp(App[LeaveHow]):
             return
         alive = bool(self.pulse and self.pulse.alive)
         chosen = await self.push_screen_wait(Steering(offered, alive=alive))
-        if chosen is None:
+        if chosen is None or (chosen.sure and not await self.push_screen_wait(Sure(chosen.sure))):
             return
         arguments = dict(chosen.arguments)
         for name, question in chosen.questions:

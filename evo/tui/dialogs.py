@@ -57,6 +57,31 @@ class Line(ModalScreen[str | None]):
         self.dismiss(None)
 
 
+class Sure(ModalScreen[bool]):
+    """Asks once more before something that can't be taken back."""
+
+    CSS = f"Sure {BOX}".replace("\n    .", "\n    Sure .")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,n,q", "answer(False)", "No", show=False),
+        Binding("y", "answer(True)", "Yes", show=False),
+    ]
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self._question = question
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="box"):
+            yield Static(self._question, markup=False)
+            yield OptionList("n  No", "y  Yes")
+
+    def action_answer(self, yes: bool) -> None:
+        self.dismiss(yes)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option_index == 1)
+
+
 class Leave(ModalScreen[LeaveHow | None]):
     """Detach, finish, or stop: nobody stops an engine by leaving."""
 
@@ -119,8 +144,21 @@ class Leave(ModalScreen[LeaveHow | None]):
         self.dismiss(None)
 
 
+WORDS = (
+    ("living", "Variants that parents are drawn from now"),
+    ("refused", "Proposals that were never tried: nonsense, or tried before"),
+    ("▲ ▼", "A change for the better, and for the worse"),
+    ("• ∙", "A trial whose variant was kept, and one whose wasn't"),
+    ("★ ● ○ ·", "The champion, its way, kept, not kept"),
+    ("again", "A trial that measures a variant once more"),
+    ("clear", "A gain of more than two of its standard errors"),
+    ("⧗ ✓ ✗", "What was asked waits, was done, was refused"),
+)
+"""What the screens say in short."""
+
+
 class Help(ModalScreen[None]):
-    """The keys of the place that one came from."""
+    """The keys of the place that one came from, and what the screens say in short."""
 
     CSS = f"Help {BOX}".replace("\n    .", "\n    Help .")
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -142,6 +180,8 @@ class Help(ModalScreen[None]):
         for keys, what in (
             ("mouse", "Turns to a tab, points at a row, twice opens it"),
             ("ctrl+p", "Everything by name"),
+            ("", ""),
+            *WORDS,
         ):
             table.add_row(keys, what)
         with VerticalScroll(classes="box"):

@@ -55,6 +55,8 @@ class Choice:
     arguments: dict[str, str] = field(default_factory=dict)
     questions: tuple[tuple[str, str], ...] = ()
     """Names of arguments, and what is asked for each."""
+    sure: str = ""
+    """Asked once more before it is done; empty for what needs no second thought."""
 
 
 def ready(verb: Verb, pulse: Pulse | None) -> str:
@@ -135,7 +137,12 @@ def _choices(pulse: Pulse | None, snapshot: Snapshot | None, variant: int | None
             ),
             Choice(Verb.SLOTS, slots, {}, (("count", "Trials at a time"),)),
             Choice(Verb.STOP, "Stop: let the running trials finish", {"how": "finish"}),
-            Choice(Verb.STOP, "Stop now", {"how": "now"}),
+            Choice(
+                Verb.STOP,
+                "Stop now",
+                {"how": "now"},
+                sure="Stop now? What the running trials have done so far is lost.",
+            ),
         ]
     return found
 

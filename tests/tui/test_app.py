@@ -556,6 +556,20 @@ def test_the_menu_is_about_the_champion_where_nothing_else_is_selected(alive: Pl
     drive(alive, script)
 
 
+def test_stopping_now_is_asked_once_more(alive: Place) -> None:
+    async def script(driver: Driver) -> None:
+        for answer in "ny":
+            assert asked(alive) == []
+            driver.app.start(Verb.STOP)
+            await driver.see("Stop now")
+            await driver.press("end", "enter")
+            await driver.see("What the running trials have done")
+            await driver.press(answer)
+        await driver.until(lambda: asked(alive) == [("stop", {"how": "now"})], "it is asked")
+
+    drive(alive, script)
+
+
 def test_the_palette_has_every_action(alive: Place) -> None:
     async def script(driver: Driver) -> None:
         await driver.goto("lineage")
