@@ -68,19 +68,25 @@ def attach(where: Place) -> LeaveHow | None:
 def choose() -> Place | None:
     """The run that is meant: the one there is, or the one that somebody chooses."""
     from evo.tui.start import StartApp
-    from evo.tui.views.runs import find
     from evo.tui.views.state import FILE, State
 
-    settings, here = place.settings_for(), place.project()
-    places = find(
-        here / settings.population_folder, here / settings.archive_folder, here / settings.program
-    )
+    places = _places()
     if not places:
         return place_of(None)
     if len(places) == 1:
         return places[0]
     state = State.load(platformdirs.user_state_path("evo") / FILE)
     return StartApp(places, state.theme).run()
+
+
+def _places() -> list[Place]:
+    """The runs of this project."""
+    from evo.tui.views.runs import find
+
+    settings, here = place.settings_for(), place.project()
+    return find(
+        here / settings.population_folder, here / settings.archive_folder, here / settings.program
+    )
 
 
 def place_of(run: str | None) -> Place:
@@ -101,8 +107,9 @@ def place_of(run: str | None) -> Place:
     settings = place.settings_for(run)
     found = place_in_project(settings)
     if found.folder is None and not found.archive.exists():
-        place.published_archive(run)  # says what there is instead
-        raise ArchiveError(f"there is no run {settings.run}")
+        names = ", ".join(one.name for one in _places())
+        there = f"there is {names}: name one" if names else "`evo run` starts one"
+        raise ArchiveError(f"there is no run {settings.run} here; {there}")
     return found
 
 
@@ -149,10 +156,10 @@ def serve_command(run: str | None, host: str, port: int, no_token: bool) -> None
     """
     from evo.tui.serving import TokenServer
 
-    named = [place_of(run).name] if run is not None else []
-    arguments = [sys.executable, "-m", "evo", "tui", *([] if run is None else [run])]
+    places = _places() if run is None else []
+    where = places[0] if len(places) == 1 else place_of(run)
+    arguments = [sys.executable, "-m", "evo", "tui", where.name if run is None else run]
     token = "" if no_token else secrets.token_urlsafe(24)
     server = TokenServer(shlex.join(arguments), host, port, token)
-    what = " ".join(["evo", *named])
-    click.echo(f"{what} is at {server.address}  (Ctrl-C ends it; the engine works on)")
+    click.echo(f"evo {where.name} is at {server.address}  (Ctrl-C ends it; the engine works on)")
     server.serve()

@@ -106,4 +106,4 @@ def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     with Terminal(project, "tui", "nothing") as screen:
         assert screen.end() == 2
-        assert "the run nothing has no archive here" in screen.text()
+        assert "there is no run nothing here" in screen.text()
