@@ -255,10 +255,9 @@ class Estimates:
     def _observe(self, trial: int) -> None:
         index = self._of[trial]
         prior = self._covariances(index)
-        noise = self.variances.noise**2 + self._vague[trial]
         self._factor.add_known(
-            prior[self._of[:trial]],
-            float(prior[index]) + noise,
+            int(index),
+            self.variances.noise**2 + self._vague[trial],
             float(self._tamed(np.array([self._losses[trial] - self._origin]))[0]),
             prior,
         )

@@ -179,7 +179,7 @@ class Evolution(Breeding):
 
     def _rank(self) -> None:
         step = EQUAL * self._beliefs.of.variances.noise
-        everyone = [
+        everyone = (
             Candidate(
                 entry.variant.id,
                 round(self._beliefs.of.mean(entry.variant.id) / step) * step,
@@ -187,7 +187,7 @@ class Evolution(Breeding):
                 self._excess_memory(entry),
             )
             for entry in self._ledger.scored()
-        ]
+        )
         best = survivors(everyone, self._plan.population_size)
         self._living = [candidate.variant for candidate in best]
 

@@ -8,8 +8,9 @@ all. DEAP's NaN wins every comparison, so nothing without a valid loss comes in.
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from deap import base, tools
@@ -39,16 +40,22 @@ class Candidate:
     excess: float = 0.0
     """Steps of memory beyond the soft limit; 0 within it."""
     fitness: Objectives = field(init=False)
+    """Of those within reach alone: DEAP's are costly."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.loss):
             raise ValueError(f"variant {self.variant} has the loss {self.loss}")
-        self.fitness = Objectives((self.loss, self.excess, float(self.lines)))
+
+    @property
+    def objectives(self) -> tuple[float, float, float]:
+        return self.loss, self.excess, float(self.lines)
 
 
-def survivors(candidates: Sequence[Candidate], most: int) -> list[Candidate]:
+def survivors(candidates: Iterable[Candidate], most: int) -> list[Candidate]:
     """The first of the fronts, at most so many, best loss first."""
-    ranked = sorted(candidates, key=lambda one: one.fitness, reverse=True)[: REACH * most]
+    ranked = heapq.nsmallest(REACH * most, candidates, key=lambda one: one.objectives)
+    for one in ranked:
+        one.fitness = Objectives(one.objectives)
     chosen = {one.variant for one in tools.selNSGA2(ranked, min(most, len(ranked)))}
     # The best by loss lives in any case: it is on the first front, but that may be crowded.
     return [one for one in ranked if one.variant in chosen | {ranked[0].variant}][:most]

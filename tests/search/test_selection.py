@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evo.search.selection import Candidate, survivors
+from evo.search.selection import REACH, Candidate, Objectives, survivors
 
 
 def test_less_loss_wins_and_of_equal_losses_the_smaller_program() -> None:
@@ -46,5 +46,21 @@ def test_the_best_lives_and_there_are_as_many_as_may_live(
     candidates = [Candidate(number, *map(float, one)) for number, one in enumerate(drawn)]  # type: ignore[arg-type]
     living = survivors(candidates, most)
     assert len(living) == min(most, len(candidates))
-    assert living[0].fitness == max(one.fitness for one in candidates)
+    assert living[0].objectives == min(one.objectives for one in candidates)
     assert [one.loss for one in living] == sorted(one.loss for one in living)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 2)), min_size=1),
+    st.integers(1, 4),
+)
+def test_those_within_reach_are_the_first_by_the_fitness_of_everybody(
+    drawn: list[tuple[int, int, int]], most: int
+) -> None:
+    candidates = [
+        Candidate(number, loss / 2, lines, float(excess))
+        for number, (loss, lines, excess) in enumerate(drawn)
+    ]
+    ranked = sorted(candidates, key=lambda one: Objectives(one.objectives), reverse=True)
+    expected = survivors(ranked[: REACH * most], most)
+    assert [one.variant for one in survivors(candidates, most)] == [one.variant for one in expected]
