@@ -28,7 +28,6 @@ from evo.nouns import (
     Event,
     Favour,
     Measurement,
-    Outcome,
     Program,
     Proposal,
     Recipe,
@@ -329,11 +328,6 @@ class Archive:
             "(SELECT coalesce(max(id) + 1, 0) FROM trials) AS trial"
         )
         return NextIds(**row)
-
-    def proposals_by_outcome(self) -> dict[Outcome, int]:
-        """How many proposals came to which outcome."""
-        found = self._store.select("SELECT outcome, count(*) AS n FROM proposals GROUP BY outcome")
-        return {Outcome(row["outcome"]): row["n"] for row in found}
 
     def _finished_trials(self) -> Iterator[tuple[int, Trial]]:
         curves: dict[int, list[dict[str, Any]]] = {}
