@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from evo.search.factor import Factor, grown
+from evo.search.factor import Factor
 from evo.search.variances import DISASTER, Variances, fit
 
 Array = NDArray[np.float64]
@@ -54,10 +54,10 @@ class Estimates:
         self._guess = guess
         self._diffs: list[frozenset[str]] = []  # by variant, in the order in which they were added
         self._number: dict[int, int] = {}  # index by variant id
-        self._carried: Array = np.zeros(
-            (16, 16)
-        )  # (variants, diffs): 1 where one carries the other
-        self._column: dict[str, int] = {}  # of `_carried`, by diff
+        # Who carries what, as pairs: of variants and diffs, hardly any is one.
+        self._carriers = np.zeros(0, dtype=np.int64)  # index of a variant
+        self._carried = np.zeros(0, dtype=np.int64)  # column of a diff that it carries
+        self._column: dict[str, int] = {}  # by diff
         self._counts: Array = np.zeros(0)  # of diffs, by variant
         self._of = np.zeros(0, dtype=np.int64)  # index of the variant of each trial
         self._losses: list[float] = []
@@ -75,13 +75,8 @@ class Estimates:
         self._diffs.append(frozenset(diffs))
         names = sorted(self._diffs[-1])
         columns = [self._column.setdefault(name, len(self._column)) for name in names]
-        rows, width = self._carried.shape
-        if index >= rows or len(self._column) > width:
-            wider = 2 * width if len(self._column) > width else width
-            self._carried = grown(
-                self._carried, (2 * rows if index >= rows else rows, max(wider, len(self._column)))
-            )
-        self._carried[index, columns] = 1.0
+        self._carriers = np.append(self._carriers, np.full(len(columns), index))
+        self._carried = np.append(self._carried, np.array(columns, dtype=np.int64))
         self._counts = np.append(self._counts, len(columns))
         prior = self._covariances(index)
         self._factor.add_unknown(prior[self._of], float(prior[index]))
@@ -187,7 +182,7 @@ class Estimates:
     def carriers(self, diff: str) -> int:
         """How many variants carry a diff."""
         column = self._column.get(diff)
-        return 0 if column is None else int(self._carried[: len(self._diffs), column].sum())
+        return 0 if column is None else int(np.count_nonzero(self._carried == column))
 
     def effect(self, diff: str) -> tuple[float, float]:
         """What a diff does to the loss: mean and standard deviation; less than 0 is better.
@@ -199,8 +194,9 @@ class Estimates:
             v, column = self.variances, self._column[diff]
             # Covariance of m + e_d with each trial: the vague mean is shared by all that carry any.
             wide = (VAGUE * v.effect) ** 2
-            own = v.effect**2 * self._carried[self._of, column]
-            covariances = wide * self._counts[self._of] + own
+            carriers = self._carriers[self._carried == column]
+            own = v.effect**2 * np.bincount(carriers, minlength=len(self._diffs))
+            covariances = (wide * self._counts + own)[self._of]
             mean, variance = self._factor.predict(covariances, wide + v.effect**2)
             self._known_effects[diff] = mean, math.sqrt(max(variance, 0.0))
         return self._known_effects[diff]
@@ -209,7 +205,8 @@ class Estimates:
         """Posterior mean of what each diff does to the loss."""
         v, weights, variants = self.variances, self._factor.weights(), len(self._diffs)
         mean = (VAGUE * v.effect) ** 2 * float(self._counts[self._of] @ weights)
-        found = np.bincount(self._of, weights, variants) @ self._carried[:variants]
+        of_each = np.bincount(self._of, weights, variants)[self._carriers]
+        found = np.bincount(self._carried, of_each, len(self._column))
         return {
             name: mean + v.effect**2 * float(found[column]) for name, column in self._column.items()
         }
@@ -228,7 +225,9 @@ class Estimates:
     def _covariances(self, index: int) -> Array:
         """Prior covariances of the value of one variant with those of all."""
         v, counts = self.variances, self._counts
-        shared = self._carried[: len(self._diffs)] @ self._carried[index]
+        ours = np.zeros(len(self._column))
+        ours[self._carried[self._carriers == index]] = 1.0
+        shared = np.bincount(self._carriers, ours[self._carried], len(self._diffs))
         found: Array = (
             (VAGUE * v.scale) ** 2
             + (VAGUE * v.effect) ** 2 * counts[index] * counts
@@ -271,7 +270,7 @@ class Estimates:
         """What the covariance of the fitted trials is made of, and which they are."""
         chosen = self._chosen()
         of = self._of[chosen]
-        carried = self._carried[of]
+        carried = self._incidence()[of]
         return {
             "trials": np.array(chosen, dtype=float),
             "shared": carried @ carried.T,
@@ -280,6 +279,12 @@ class Estimates:
             "same": ((of[:, None] == of) & (carried.sum(axis=1) > 0)).astype(float),
         }
 
+    def _incidence(self) -> Array:
+        """(variants, diffs): 1 where one carries the other."""
+        found = np.zeros((len(self._diffs), len(self._column)))
+        found[self._carriers, self._carried] = 1.0
+        return found
+
     def _chosen(self) -> list[int]:
         counts = np.bincount(self._of)
         order = sorted(range(len(self._of)), key=lambda t: (counts[self._of[t]] < 2, -t))
@@ -287,7 +292,7 @@ class Estimates:
 
     def _rebuild(self) -> None:
         """The factor of everything told so far, under the present variances: O(n^3)."""
-        carried = self._carried[: len(self._diffs), : max(1, len(self._column))]
+        carried = self._incidence()
         v, counts = self.variances, self._counts
         prior = (
             (VAGUE * v.scale) ** 2

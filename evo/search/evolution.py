@@ -178,11 +178,11 @@ class Evolution(Breeding):
         return None
 
     def _rank(self) -> None:
-        step = EQUAL * self._beliefs.of.variances.noise
+        mean, step = self._beliefs.of.mean, EQUAL * self._beliefs.of.variances.noise
         everyone = (
             Candidate(
                 entry.variant.id,
-                round(self._beliefs.of.mean(entry.variant.id) / step) * step,
+                round(mean(entry.variant.id) / step) * step,
                 entry.variant.lines,
                 self._excess_memory(entry),
             )

@@ -60,6 +60,7 @@ class Ledger:
         self._attempts: set[tuple[str, tuple[int, ...], str]] = set()
         self._outstanding: dict[int, tuple[str, tuple[int, ...], str]] = {}
         self._favours: dict[int, Favour] = {}
+        self._caught: set[int] = set()
 
     def asked(self, brief: int, operator: str, parents: tuple[int, ...], subject: str) -> None:
         """Notes a brief that was handed out: it isn't to be asked for a second time meanwhile."""
@@ -90,6 +91,7 @@ class Ledger:
         entry.trials += 1
         if is_caught(trial):
             entry.is_dishonest = True
+            self._caught.add(trial.variant)
             entry.losses.clear()
             entry.holdout_losses.clear()
         if trial.measurement.score is None:
@@ -106,10 +108,11 @@ class Ledger:
 
     def is_barred(self, *variants: int) -> bool:
         """Whether any of them is to be no parent any more: banned, or caught cheating."""
-        return any(
-            self._favours.get(one) is Favour.BANNED or self._entries[one].is_dishonest
-            for one in variants
-        )
+        return not self._barred().isdisjoint(variants)
+
+    def _barred(self) -> set[int]:
+        banned = {one for one, favour in self._favours.items() if favour is Favour.BANNED}
+        return banned | self._caught
 
     def pinned(self) -> list[int]:
         """Variants with a score that people want among the parents, by id."""
@@ -141,10 +144,9 @@ class Ledger:
 
     def scored(self) -> Iterator[Entry]:
         """Variants with a score that aren't barred, in the order of their ids."""
+        barred = self._barred()
         return (
-            entry
-            for entry in self.everyone()
-            if entry.losses and not self.is_barred(entry.variant.id)
+            entry for entry in self.everyone() if entry.losses and entry.variant.id not in barred
         )
 
     def tried(self, operator: str, parents: Iterable[int], subject: str = "") -> bool:
