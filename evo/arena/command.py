@@ -41,13 +41,14 @@ class CommandReferee:
         task: The command, the metric and the budget.
         sandbox: How cells are started.
         rules: Caps; shapes and scoring are of no use here.
+        gpu: Index of the GPU that scripts may see.
 
     Raises:
         SettingsError: The command or a pattern makes no sense.
     """
 
-    def __init__(self, task: Task, sandbox: Sandbox, rules: Rules) -> None:
-        self._task, self._sandbox, self._rules = task, sandbox, rules
+    def __init__(self, task: Task, sandbox: Sandbox, rules: Rules, gpu: str = "") -> None:
+        self._task, self._sandbox, self._rules, self._gpu = task, sandbox, rules, gpu
         try:
             self._words = shlex.split(task.command)
             text = task.pattern or rf"(?m)^\s*{re.escape(task.metric)}\s*[:=]\s*{NUMBER}\s*$"
@@ -68,7 +69,8 @@ class CommandReferee:
         split: Split = Split.SEARCH,
         deep: bool = False,
         log: Path | None = None,
-        gpu: str = "",
+        compiled: Path | None = None,
+        trusted: bool = False,
         watch: Watch | None = None,
     ) -> Measurement:
         """Runs one variant once.
@@ -79,7 +81,8 @@ class CommandReferee:
             split: Changes nothing: a script brings its own data.
             deep: Changes nothing: what a script says of itself can't be audited.
             log: Where what it prints is kept.
-            gpu: Index of the GPU that it may see.
+            compiled: Changes nothing: what a command does with compilers isn't known.
+            trusted: Changes nothing.
             watch: Who looks on; may stop the trial.
 
         Raises:
@@ -96,7 +99,7 @@ class CommandReferee:
             limits=Limits(memory_mb=self._rules.memory_mb),
             threads=self._rules.threads,
             log=log,
-            gpu=gpu,
+            gpu=self._gpu,
             files={self._task.editable: source},
             merge_output=True,
             variables={"EVO_SEED": str(seed)},
@@ -125,6 +128,9 @@ class CommandReferee:
     def check(self, source: str, *, log: Path | None = None) -> str:
         """A command task has no contract to rehearse: nothing is ever refused here."""
         return ""
+
+    def close(self) -> None:
+        """Nothing waits for a next trial."""
 
     def _used(self, cell: Cell, began: float) -> float:
         if self._rules.clock is Clock.CPU:

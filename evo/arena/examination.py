@@ -22,6 +22,7 @@ from evo.arena.job import Fault, FaultKind, Job, Role
 from evo.arena.reference import Reference
 from evo.arena.rules import TICK_SECONDS, EndedError, Rules, Watch, check_memory, check_stop
 from evo.arena.scoring import bits_per_byte, rows_of
+from evo.arena.waiting import Cells
 from evo.arena.wire import Frame, FrameReader, Kind, Part, PipeClosedError, WireError, offer_frame
 from evo.corpus.corpus import Corpus, Split
 from evo.nouns import Clock, Status, Verdict
@@ -148,36 +149,6 @@ class Examiner:
         if honest:
             reference.learn(claims)
         return verdict
-
-
-class Cells:
-    """The scorers of one trial: each is started once, the first two perhaps ahead of time.
-
-    A scorer that waits has only loaded evo's own code; it learns what it is for, and is given the
-    candidate's code, when the one before it is dead.
-
-    Args:
-        start: Starts one more.
-    """
-
-    def __init__(self, start: Callable[[], Cell]) -> None:
-        self._start, self._waiting = start, list[Cell]()
-
-    def __enter__(self) -> Cells:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        while self._waiting:
-            self._waiting.pop().end()
-
-    def prepare(self, count: int = 2) -> None:
-        """Starts some ahead; from the thread that will use them, for they die with it."""
-        while len(self._waiting) < count:
-            self._waiting.append(self._start())
-
-    def take(self) -> Cell:
-        """One that nobody has used; whoever takes it ends it."""
-        return self._waiting.pop(0) if self._waiting else self._start()
 
 
 class Questions:

@@ -35,6 +35,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock = Clock.WALL
     token_bytes_each: int = 2
     """Bytes of one token on the wire: 2 (uint16) or 4 (uint32)."""
+    has_compiled: bool = False
+    """Whether a `COMPILED` frame follows, with which its compile caches begin."""
+    hands_in_compiled: bool = False
+    """Whether it is to hand in what its compilers left."""
 
 
 class FaultKind(StrEnum):

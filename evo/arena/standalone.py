@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from evo.arena.profile import Profile, choose
+from evo.arena.profile import choose
 from evo.arena.referee import Referee
+from evo.arena.rules import Rules
 from evo.config import load
 from evo.corpus.corpus import Corpus, locate
 from evo.corpus.preparation import prepare_if_missing
@@ -93,8 +94,8 @@ def measure_file(script: Path, arguments: Sequence[str]) -> int:
         adopt_orphans()
         tier = walls.choose(settings.arena.sandbox, unsafe=settings.unsafe, gpu=profile.gpu(0))
         sandbox = TierSandbox(tier, settings.arena.readable)
-        referee = Referee(corpus, sandbox, profile.rules, script.name)
-        measurement = _measure(script, referee, profile, options.seed)
+        referee = Referee(corpus, sandbox, profile.rules, script.name, gpu=profile.gpu(0))
+        measurement = _measure(script, referee, profile.rules, options.seed)
         measurement = replace(measurement, sandbox=str(tier))
     except (EvoError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -109,9 +110,9 @@ def measure_file(script: Path, arguments: Sequence[str]) -> int:
     return 0 if measurement.status is Status.SCORED else 1
 
 
-def _measure(script: Path, referee: Referee, profile: Profile, seed: int) -> Measurement:
-    line = ProgressLine(profile.rules.budget_seconds)
+def _measure(script: Path, referee: Referee, rules: Rules, seed: int) -> Measurement:
+    line = ProgressLine(rules.budget_seconds)
     try:
-        return referee.measure(script.read_text("utf-8"), seed, gpu=profile.gpu(0), watch=line)
+        return referee.measure(script.read_text("utf-8"), seed, watch=line)
     finally:
         line.close()

@@ -203,6 +203,10 @@ def run_training(train: Callable[[Arena], Any], job: Job, inbound: int, outbound
     )
     body = {name: getattr(stats, name) for name in stats.__struct_fields__}
     write_frame(outbound, Kind.STATS, json.dumps(body).encode())
+    if job.hands_in_compiled:
+        from evo.arena.compiled import gather
+
+        write_frame(outbound, Kind.COMPILED, gather())
     write_frame(outbound, Kind.DONE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from evo.arena.compiled import MOST_BYTES
 from evo.arena.feed import Feeder, Packer
 from evo.arena.job import CellStats, Job
 from evo.arena.rules import (
@@ -25,7 +27,15 @@ from evo.arena.rules import (
     fault,
     gone,
 )
-from evo.arena.wire import Frame, FrameReader, Kind, PipeClosedError, WireError, write_frame
+from evo.arena.wire import (
+    Frame,
+    FrameReader,
+    Kind,
+    PipeClosedError,
+    WireError,
+    offer_frame,
+    write_frame,
+)
 from evo.corpus.corpus import Corpus
 from evo.nouns import Clock, CurvePoint, Resources, Status
 from evo.sandbox.sandbox import Cell
@@ -36,8 +46,10 @@ LEAST_OVERRUN_SECONDS = 0.1
 """Budgets of a few seconds are for trying things out; one step may take more than 1 % of them."""
 TRANSFER_SECONDS, TRANSFER_MB_PER_SECOND = 0.05, 500.0
 """What handing in weights may take before it counts as overrun."""
-TRANSFER_SHARE, LEAST_TRANSFER_SECONDS = 0.01, 0.25
+TRANSFER_SHARE = 0.01
 """Of the budget, at most: who pads its weights gains no time to train."""
+LEAST_TRANSFER_SECONDS = {Clock.CPU: 0.25, Clock.WALL: 1.0}
+"""Where that is less: the weights of a GPU's model take as long after a short training."""
 GOODBYE_SECONDS = 5.0
 """For the last words after the weights; they are only for people."""
 BATCH_BYTES = 64 << 20
@@ -98,6 +110,7 @@ class Training:
         meanwhile: Called once while the budget runs, where that takes nothing from the trainee.
         watch: Who looks on.
         tally: What becomes known is kept here, however it ends.
+        compiled: What its compile caches begin with.
     """
 
     def __init__(
@@ -109,7 +122,11 @@ class Training:
         meanwhile: Callable[[], None],
         watch: Watch,
         tally: Tally,
+        compiled: bytes = b"",
     ) -> None:
+        self.left = bytearray()
+        """What its compilers have left, where that is wanted."""
+        self._compiled = compiled
         self._job, self._rules, self._corpus = job, rules, corpus
         self._cell, self._watch, self._tally = cell, watch, tally
         self._meanwhile: Callable[[], None] | None = meanwhile
@@ -146,10 +163,11 @@ class Training:
                 Kind.WEIGHTS: self._rules.weights_mb << 20,
                 Kind.FAULT: 1 << 16,
                 Kind.DONE: 0,
+                **({Kind.COMPILED: MOST_BYTES} if self._job.hands_in_compiled else {}),
             },
         )
         try:
-            write_frame(self._cell.inbound, Kind.JOB, msgspec.json.encode(self._job))
+            self._brief(reader)
             self._feeder.start()
             while not self._step(reader):
                 pass
@@ -161,6 +179,16 @@ class Training:
         finally:
             self._end_training()
         return self._judge_overrun()
+
+    def _brief(self, reader: FrameReader) -> None:
+        """Tells it what to do. It may still be loading what it needs to listen."""
+        inbound = self._cell.inbound
+        job = msgspec.structs.replace(self._job, has_compiled=bool(self._compiled))
+        write_frame(inbound, Kind.JOB, msgspec.json.encode(job))
+        if self._compiled:
+            for _ in offer_frame(inbound, TICK_SECONDS, Kind.COMPILED, self._compiled):
+                self._check_limits(reader)
+            os.set_blocking(inbound, True)
 
     def _step(self, reader: FrameReader) -> bool:
         """Waits a tick for a message and looks after the limits; whether training is over."""
@@ -180,6 +208,8 @@ class Training:
             self._weights, self._used_at_weights = frame.body, self._used()
         elif frame.kind is Kind.STATS:
             self._tally.stats = _believable(frame.body)
+        elif frame.kind is Kind.COMPILED:
+            self.left = frame.body
         elif frame.kind is Kind.FAULT:
             raise fault(frame)
 
@@ -271,7 +301,8 @@ class Training:
 
     def _transfer(self, size: int) -> float:
         """Seconds that so many bytes of weights may take."""
-        most = max(TRANSFER_SHARE * self._rules.budget_seconds, LEAST_TRANSFER_SECONDS)
+        rules = self._rules
+        most = max(TRANSFER_SHARE * rules.budget_seconds, LEAST_TRANSFER_SECONDS[rules.clock])
         return TRANSFER_SECONDS + min(size / 2**20 / TRANSFER_MB_PER_SECOND, most)
 
     def _judge_overrun(self) -> bytearray:

@@ -34,6 +34,7 @@ class Kind(IntEnum):
     DONE = 10  # cell: nothing more will come
     READY = 12  # cell: evo's own code is loaded, and the candidate's isn't yet
     ASK = 11  # referee: a position u32 (rows,), then tokens (rows, sequence_len + 1)
+    COMPILED = 13  # both ways: a zip of compile caches
 
 
 class WireError(Exception):

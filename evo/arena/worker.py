@@ -55,6 +55,10 @@ class Measure(msgspec.Struct, frozen=True, tag="measure"):
     deep: bool = False
     """A deeper audit, and a score on the holdout split too."""
     split: Split = Split.SEARCH
+    compiled: str = ""
+    """File of what compilers left in a trial of a trusted text; empty: nothing is carried over."""
+    trusted: bool = False
+    """Whether a person wrote the source, so that what it leaves may be given to others."""
 
 
 class Check(msgspec.Struct, frozen=True, tag="check"):
@@ -139,7 +143,8 @@ class Worker:
             self.answer(Failed(str(error), last=True))
             return
         while (request := self._queue.get()) is not None:
-            self._serve_one(referee, request, setup.gpu, tier)
+            self._serve_one(referee, request, tier)
+        referee.close()
 
     def answer(self, answer: Answer) -> None:
         try:
@@ -148,9 +153,7 @@ class Worker:
         except OSError:
             self.deserted.set()
 
-    def _serve_one(
-        self, referee: Referee | CommandReferee, request: Request, gpu: str, tier: Tier
-    ) -> None:
+    def _serve_one(self, referee: Referee | CommandReferee, request: Request, tier: Tier) -> None:
         try:
             if isinstance(request, Measure):
                 measurement = referee.measure(
@@ -159,7 +162,8 @@ class Worker:
                     deep=request.deep,
                     split=request.split,
                     log=Path(request.log) if request.log else None,
-                    gpu=gpu,
+                    compiled=Path(request.compiled) if request.compiled else None,
+                    trusted=request.trusted,
                     watch=_Screen(self, request.trial),
                 )
                 self.answer(Measured(replace(measurement, sandbox=str(tier))))
@@ -172,8 +176,15 @@ class Worker:
     def _referee(setup: Setup, tier: Tier) -> Referee | CommandReferee:
         sandbox = TierSandbox(tier, setup.readable)
         if setup.task.recipe is Recipe.COMMAND:
-            return CommandReferee(setup.task, sandbox, setup.rules)
-        return Referee(Corpus.open(Path(setup.data)), sandbox, setup.rules, setup.task.editable)
+            return CommandReferee(setup.task, sandbox, setup.rules, setup.gpu)
+        return Referee(
+            Corpus.open(Path(setup.data)),
+            sandbox,
+            setup.rules,
+            setup.task.editable,
+            gpu=setup.gpu,
+            in_series=True,
+        )
 
     def _read(self) -> None:
         decoder = msgspec.json.Decoder(Request)

@@ -8,6 +8,7 @@ import queue
 import secrets
 import statistics
 import sys
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from evo.cli.running import prepare_data
 from evo.config import Settings
 from evo.corpus.corpus import Split
 from evo.engine.assembly import now, setups_of
-from evo.engine.layout import DATABASE, PUBLISHED, REPOSITORY
+from evo.engine.layout import COMPILED, DATABASE, PUBLISHED, REPOSITORY
 from evo.errors import EvoError
 from evo.executors.executor import TrialEvent, TrialLost, TrialProgress
 from evo.executors.local import LocalExecutor
@@ -150,6 +151,8 @@ def measure(
     slots = min(profile.slots, len(seeds))
     setups = setups_of(place.project(), settings, profile)[:slots]
     executor = LocalExecutor(setups, events.put)
+    kept = tempfile.TemporaryDirectory()  # what compilers leave is for this very text again
+    compiled = str(Path(kept.name) / COMPILED)
     waiting, found = list(reversed(seeds)), dict[int, Measurement]()
     shares = dict.fromkeys(seeds, 0.0)
     bar = Progress(
@@ -162,7 +165,10 @@ def measure(
             while len(found) < len(seeds):
                 while waiting and executor.free_slots:
                     number = waiting.pop()
-                    executor.submit(number, source, number, "", split=split, deep=deep)
+                    executor.submit(
+                        number, source, number, "",
+                        split=split, deep=deep, compiled=compiled, trusted=True,
+                    )  # fmt: skip
                 event = events.get()
                 if isinstance(event, TrialLost):
                     raise EvoError(event.cause)
@@ -174,6 +180,7 @@ def measure(
                 bar.update(line, completed=sum(shares.values()))
     finally:
         executor.close()
+        kept.cleanup()
     return found
 
 

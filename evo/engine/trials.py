@@ -12,6 +12,7 @@ from datetime import datetime
 from evo.engine import curves
 from evo.engine.bulletin import Bulletin, Counts, Limits, Rooms, Running
 from evo.engine.inbox import RefusedError
+from evo.engine.layout import COMPILED
 from evo.errors import EvoError
 from evo.executors.executor import Executor, TrialLost, TrialProgress
 from evo.nouns import Measurement, Purpose, Status, Trial
@@ -106,8 +107,15 @@ class Trials:
         self._rooms.archive.start_trial(trial.id, trial.started_at, trial.attempt)
         self._running[trial.id] = Running(trial)
         source = self._rooms.shelf.source(trial.variant)
-        deep = trial.purpose is Purpose.REPLICATE
-        self._executor.submit(trial.id, source, trial.seed, str(log), deep=deep)
+        self._executor.submit(
+            trial.id,
+            source,
+            trial.seed,
+            str(log),
+            deep=trial.purpose is Purpose.REPLICATE,
+            compiled=str(self._rooms.folder / COMPILED),
+            trusted=trial.variant == 0,
+        )
 
     def hear(self, event: TrialProgress) -> None:
         """Takes a point of a running trial's curve; gives the trial up if the search says so."""

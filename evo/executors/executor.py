@@ -55,6 +55,8 @@ class Executor(Protocol):
         *,
         deep: bool = False,
         split: Split = Split.SEARCH,
+        compiled: str = "",
+        trusted: bool = False,
     ) -> None:
         """Starts a trial in a free slot; its events come through `on_event`, on any thread.
 
@@ -65,6 +67,8 @@ class Executor(Protocol):
             log: Path of the file that keeps what it prints.
             split: The validation split that is scored.
             deep: Whether the referee looks harder, for a variant that may become the champion.
+            compiled: Path of the file of what compilers left in a trial of a trusted text.
+            trusted: Whether a person wrote this text, so that it may make that file.
 
         Raises:
             ArenaError: No slot is free, or it can't be started.

@@ -49,6 +49,8 @@ class LocalExecutor:
         *,
         deep: bool = False,
         split: Split = Split.SEARCH,
+        compiled: str = "",
+        trusted: bool = False,
     ) -> None:
         with self._lock:
             slot = next((slot for slot in self._slots if slot.trial is None), None)
@@ -63,7 +65,7 @@ class LocalExecutor:
                 with self._lock:
                     slot.trial = None
                 raise
-        referee.request(Measure(trial, source, seed, log, deep, split))
+        referee.request(Measure(trial, source, seed, log, deep, split, compiled, trusted))
 
     def abort(self, trial: int) -> None:
         with self._lock:

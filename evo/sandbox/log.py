@@ -17,10 +17,16 @@ class Log:
     """What a cell prints: the beginning goes to a file at once, the end when all is over.
 
     The stream is drained without limit, so that a flood costs the printer's time and nothing else.
+
+    Args:
+        stream: What is drained, and closed at its end.
+        keep_bytes: How much is kept, a quarter of it from the beginning.
     """
 
-    def __init__(self, stream: int, path: Path | None, keep_bytes: int) -> None:
-        self._stream, self._path = stream, path
+    def __init__(self, stream: int, keep_bytes: int) -> None:
+        self._stream = stream
+        self._file: BinaryIO | None = None
+        self._lock = threading.Lock()
         self._head, self._tail = bytearray(), bytearray()
         self._head_bytes, self._tail_bytes = keep_bytes // 4, keep_bytes - keep_bytes // 4
         self._left_out = 0
@@ -28,6 +34,12 @@ class Log:
         self._cleaner = StreamCleaner(most_line_characters=2 * keep_bytes)
         self._thread = threading.Thread(target=self._drain, name="log", daemon=True)
         self._thread.start()
+
+    def keep(self, path: Path) -> None:
+        """Writes it to a file from now on, with what has been printed by now."""
+        with self._lock, contextlib.suppress(OSError):  # a full disk costs the log, not the trial
+            self._file = path.open("ab", 0)
+            self._write(bytes(self._head))
 
     def tail(self, most_bytes: int = 4096) -> str:
         """The last bytes printed, as text, control codes and all; undecodable ones are replaced."""
@@ -38,29 +50,32 @@ class Log:
         self._thread.join(timeout_seconds)
 
     def _drain(self) -> None:
-        with contextlib.ExitStack() as stack:
-            file = None
-            with contextlib.suppress(OSError):  # a full disk costs the log, not the trial
-                file = stack.enter_context(self._path.open("ab", 0)) if self._path else None
-            while data := self._read():
-                head = data[: self._head_bytes - len(self._head)]
-                self._head += head
-                self._tail += data[len(head) :]
-                excess = len(self._tail) - self._tail_bytes
-                if excess > 0:
-                    self._left_out += excess
-                    del self._tail[:excess]
-                self._write(file, head)
+        while data := self._read():
+            with self._lock:
+                self._take(data)
+        with self._lock:
             if self._left_out:
-                self._write(file, f"\n… {self._left_out:,} bytes left out …\n".encode())
-            self._write(file, bytes(self._tail))
+                self._write(f"\n… {self._left_out:,} bytes left out …\n".encode())
+            self._write(bytes(self._tail))
+            if self._file:
+                self._file.close()
         os.close(self._stream)
 
-    def _write(self, file: BinaryIO | None, data: bytes) -> None:
+    def _take(self, data: bytes) -> None:
+        head = data[: self._head_bytes - len(self._head)]
+        self._head += head
+        self._tail += data[len(head) :]
+        excess = len(self._tail) - self._tail_bytes
+        if excess > 0:
+            self._left_out += excess
+            del self._tail[:excess]
+        self._write(head)
+
+    def _write(self, data: bytes) -> None:
         """Appends to the file; it may be shown on a terminal, so no control code gets there."""
-        if file and data:
+        if self._file and data:
             with contextlib.suppress(OSError):
-                file.write(self._cleaner.feed(data))
+                self._file.write(self._cleaner.feed(data))
 
     def _read(self) -> bytes:
         try:

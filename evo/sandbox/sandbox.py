@@ -129,10 +129,13 @@ class TierSandbox:
         assert process.stderr
         errors = os.dup(process.stderr.fileno())
         process.stderr.close()
+        printed = Log(errors, limits.log_bytes)
+        if log is not None:
+            printed.keep(log)
         return Cell(
             process=process,
             tier=self.tier,
-            log=Log(errors, log, limits.log_bytes),
+            log=printed,
             inbound=inbound,
             outbound=outbound,
             lifeline=lifeline,

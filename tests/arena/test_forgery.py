@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 import torch
 
-from evo.arena.examination import Cells, Examiner
+from evo.arena.examination import Examiner
 from evo.arena.job import Job, Role
 from evo.arena.referee import COMMAND
 from evo.arena.rules import EndedError, Nobody, Rules
+from evo.arena.waiting import Cells
 from evo.arena.weights import pack
 from evo.corpus.corpus import Corpus, Split
 from evo.nouns import Clock, Status, Verdict

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -11,7 +12,7 @@ from evo.arena.rules import Rules
 from evo.corpus.corpus import Corpus
 from evo.errors import ArenaError
 from evo.nouns import Clock, CurvePoint, Measurement, Status
-from evo.sandbox.sandbox import OpenSandbox, adopt_orphans
+from evo.sandbox.sandbox import Cell, OpenSandbox, adopt_orphans
 from tests.scripts import BIGRAM, with_forward, with_train
 
 pytestmark = pytest.mark.torch
@@ -255,3 +256,68 @@ def _body() -> str:
     start = BIGRAM.index("    model = build_model(arena")
     end = BIGRAM.index('if __name__ == "__main__"')
     return "\n".join(line[4:] for line in BIGRAM[start:end].strip("\n").splitlines())
+
+
+class CountingSandbox(OpenSandbox):
+    """Knows how many cells it has started."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells: list[Cell] = []
+
+    def start(self, *arguments: Any, **options: Any) -> Cell:
+        self.cells.append(super().start(*arguments, **options))
+        return self.cells[-1]
+
+
+def test_in_series_the_next_trials_process_is_started_while_one_trains(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    sandbox = CountingSandbox()
+    referee = Referee(corpus, sandbox, replace(RULES, clock=Clock.WALL), in_series=True)
+    for number, started in ((1, 4), (2, 7)):  # a trainee, two scorers, and the one that waits
+        source, log = with_train(f"print('trial', {number})\n" + _body()), tmp_path / str(number)
+        assert referee.measure(source, number, log=log).status is Status.SCORED
+        assert log.read_text() == f"trial {number}\n"
+        assert len(sandbox.cells) == started
+    waiting = sandbox.cells[-1]
+    assert waiting.poll() is None
+    waiting.process.kill()  # as the kernel does where memory runs out
+    assert referee.measure(BIGRAM, 3).status is Status.SCORED
+    assert sandbox.cells[-1].poll() is None
+    referee.close()
+    assert all(cell.poll() is not None for cell in sandbox.cells)
+
+
+def test_compile_caches_begin_with_what_a_trusted_trial_left_and_with_nothing_else(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    def leaves(word: str) -> str:
+        return with_train(
+            f"""import os, pathlib
+folder = pathlib.Path(os.environ["TRITON_CACHE_DIR"]) / "kernels"
+print(sorted((one.name, one.read_text()) for one in folder.glob("*")))
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "{word}").write_text("{word}")
+(folder / "trusted").write_text("{word}")
+"""
+            + _body()
+        )
+
+    referee, kept, logs = Referee(corpus, OpenSandbox(), RULES), tmp_path / "kept.zip", []
+    for number, word in enumerate(("stranger", "trusted", "poison", "victim")):
+        log = tmp_path / str(number)
+        found = referee.measure(leaves(word), 1, log=log, compiled=kept, trusted=word == "trusted")
+        assert found.status is Status.SCORED, found.cause
+        logs.append(log.read_text().strip())
+        assert kept.exists() == (number > 0)
+    assert logs == ["[]", "[]", "[('trusted', 'trusted')]", "[('trusted', 'trusted')]"]
+
+
+def test_a_file_of_caches_that_is_broken_costs_nothing_but_time(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.zip"
+    kept.write_bytes(b"PK half a zip")
+    found = Referee(corpus, OpenSandbox(), RULES).measure(BIGRAM, 1, compiled=kept)
+    assert found.status is Status.SCORED, found.cause
