@@ -1,20 +1,24 @@
 """The blind audit, measured: honest models that are called liars, lies that pass, and the cost.
 
-    python benchmarks/audit.py honest [--trials 300]   real cells, many kinds of models
+    python benchmarks/audit.py honest [--trials 300] [--jobs N]   real cells, many kinds of models
     python benchmarks/audit.py power                   simulated claims, real draws and verdicts
     python benchmarks/audit.py cost                    scoring alone, and with its audit
 
-Seeds are printed; `honest` takes about a quarter of an hour for 100 trials on one core.
+Seeds are printed; `honest` takes about a quarter of an hour for 100 trials on one core, and
+runs `--jobs` at a time (default: one a core).
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
+import multiprocessing
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -23,10 +27,12 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from evo.arena import audit
-from evo.arena.examination import DEEP_PASSES, EVERYDAY_PASSES, Cells, Examiner, Questions
+from evo.arena.examination import DEEP_PASSES, EVERYDAY_PASSES, Examiner, Questions
 from evo.arena.job import Job, Role
+from evo.arena.profile import cores
 from evo.arena.referee import COMMAND
 from evo.arena.rules import EndedError, Nobody, Rules
+from evo.arena.waiting import Cells
 from evo.corpus.corpus import Corpus, Split, locate
 from evo.corpus.preparation import prepare_if_missing
 from evo.nouns import Clock, Verdict
@@ -170,26 +176,44 @@ class Bench:
         )
 
 
-def honest(trials: int) -> None:
+Kind = tuple[str, str, bool]
+"""Model, type of the weights, and whether it is compiled."""
+KINDS: list[Kind] = [
+    (mix, dtype, compiled)
+    for mix, dtype in itertools.product(MODELS, ("fp32", "bf16"))
+    for compiled in (False, False, False, False, True)
+]
+
+
+@functools.cache
+def _bench() -> Bench:
+    return Bench(score_tokens=16_384)
+
+
+def _one(seed: int) -> tuple[float | None, str]:
+    """The largest difference of an honest trial, and why it was refused, if it was."""
+    try:
+        verdict = _bench().examine(script(*KINDS[seed % len(KINDS)]), seed, 1)
+    except EndedError as ended:
+        return None, ended.cause
+    return verdict.worst_nats, "" if verdict.honest else verdict.reason
+
+
+def honest(trials: int, jobs: int) -> None:
     """How often an honest model is called something else, and how far its two answers differ."""
-    bench = Bench(score_tokens=16_384)
-    kinds = [
-        (mix, dtype, compiled)
-        for mix, dtype in itertools.product(MODELS, ("fp32", "bf16"))
-        for compiled in (False, False, False, False, True)  # a compilation takes half a minute
-    ]
-    worst: dict[tuple[str, str, bool], list[float]] = {kind: [] for kind in kinds}
+    prepare_if_missing("embedded")
+    worst: dict[Kind, list[float]] = {kind: [] for kind in KINDS}
     refused = []
-    for seed in track(range(trials), "honest trials", disable=not sys.stderr.isatty()):
-        kind = kinds[seed % len(kinds)]
-        try:
-            verdict = bench.examine(script(*kind), seed, 1)
-        except EndedError as ended:
-            refused.append((kind, seed, ended.cause))
-            continue
-        worst[kind].append(verdict.worst_nats)
-        if not verdict.honest:
-            refused.append((kind, seed, verdict.reason))
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        answers = track(
+            pool.map(_one, range(trials)), "honest trials", total=trials,
+            disable=not sys.stderr.isatty(),
+        )  # fmt: skip
+        for seed, (nats, cause) in enumerate(answers):
+            kind = KINDS[seed % len(KINDS)]
+            worst[kind] += [] if nats is None else [nats]
+            if cause:
+                refused.append((kind, seed, cause))
     print(f"{trials} honest trials, seeds 0 to {trials - 1}: {len(refused)} refused\n")
     print("| model | weights | | trials | largest difference, nats |")
     print("|---|---|---|---:|---:|")
@@ -300,9 +324,10 @@ def main() -> None:
     )
     parser.add_argument("what", nargs="?", choices=("honest", "power", "cost"), default="power")
     parser.add_argument("--trials", type=int, help="how often")
+    parser.add_argument("--jobs", type=int, default=cores(), help="at a time (honest)")
     options = parser.parse_args()
     {
-        "honest": lambda: honest(options.trials or 300),
+        "honest": lambda: honest(options.trials or 300, options.jobs),
         "power": lambda: power(options.trials or 100),
         "cost": lambda: cost(options.trials or 5),
     }[options.what]()
