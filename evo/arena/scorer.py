@@ -38,10 +38,20 @@ def wipe(device_name: str) -> None:
 def without_compilation(device_name: str) -> None:
     """Has compiled models answer as they are written, where compiling costs more than it gains.
 
-    Called before the candidate's code is loaded.
+    Called before the candidate's code is loaded, so that asking for a compiler doesn't load one:
+    that alone takes seconds, and what a candidate may use before its first answer has a limit.
     """
     if device_name == "cpu":
-        os.environ["TORCHDYNAMO_DISABLE"] = "1"  # it is read when somebody compiles, and not before
+        import torch
+
+        os.environ["TORCHDYNAMO_DISABLE"] = "1"  # for those who find another way to it
+        torch.compile = _as_written
+        torch.nn.Module.compile = lambda module, *_, **__: None
+
+
+def _as_written(model: Any = None, **_: Any) -> Any:
+    """`torch.compile`, as a function and as a decorator with and without arguments."""
+    return _as_written if model is None else model
 
 
 def run_scoring(build_model: Callable[..., Any], job: Job, inbound: int, outbound: int) -> None:

@@ -5,7 +5,6 @@ what it is. The honest twin of each has the same weights and passes.
 """
 
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -321,13 +320,25 @@ def test_a_model_that_trains_on_while_it_is_scored_is_refused(corpus: Corpus) ->
     assert "its first answer took" in cause
 
 
-def test_a_compiled_model_is_scored_without_compiling_it(corpus: Corpus) -> None:
-    compiled = BIGRAM.replace(
-        "return Bigram(vocab_size, scale)", "return torch.compile(Bigram(vocab_size, scale))"
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        "return torch.compile(model, dynamic=False)",
+        "model.compile(fullgraph=True)\n    return model",
+        "model.forward = torch.compile(fullgraph=True)(model.forward)\n    return model",
+    ],
+)
+def test_a_compiled_model_is_scored_without_compiling_it(corpus: Corpus, compiled: str) -> None:
+    """Not even the compiler is loaded: that would be most of what a first answer may take."""
+    source = BIGRAM.replace(
+        "    return Bigram(vocab_size, scale)",
+        f"    model = Bigram(vocab_size, scale)\n    {compiled}",
+    ).replace(
+        "        return self.head(self.embedding(tokens))",
+        "        import sys\n        assert 'torch._dynamo' not in sys.modules\n"
+        "        return self.head(self.embedding(tokens))",
     )
-    began = time.monotonic()
-    assert examine(corpus, compiled).honest
-    assert time.monotonic() - began < 30
+    assert examine(corpus, source).honest
 
 
 @pytest.fixture
