@@ -36,9 +36,11 @@ MOST_REPLICATES = 12
 """Of one variant, with a score or without."""
 NOMINATED = 0.9
 """Probability of being better from which on a challenger is measured until it is proven or not."""
+PATIENCE = 3
+"""Trials for which a challenger leads before it is measured again: it is built on meanwhile, and
+where improvements come fast, it is overtaken, and one proof stands for several of them."""
 RATION = 0.2
-"""Share of the trials that may go into proofs: whoever leads unproven is built on all the same, and
-where improvements come fast, one proof then stands for several of them."""
+"""Share of the trials that may go into proofs."""
 SPARE = 4
 """Trials that may go into proofs beyond that share."""
 DOUBTFUL = 1.0
@@ -63,6 +65,8 @@ class Evolution(Breeding):
         self._pruner = Pruner(plan.false_kills if Part.PRUNING in plan.parts else 0.0)
         self._former: list[int] = []  # champions before this one, that it may go back to
         self._wanted: dict[int, int] | None = None
+        self._leader: int | None = None  # the last challenger
+        self._leads_since = 0  # trials that had a score when it came to lead
 
     def estimate(self, variant: int) -> Estimate | None:
         trials = len(self._ledger[variant].losses)
@@ -208,6 +212,8 @@ class Evolution(Breeding):
         while self._former and is_doubtful(self._beliefs.of, self._champion, self._former[-1]):
             self._champion = self._former.pop()
         challenger = self._challenger()
+        if challenger is not None and challenger != self._leader:
+            self._leader, self._leads_since = challenger, self._ledger.trials
         if challenger is not None and self._is_proven(challenger):
             self._former.append(self._champion)
             self._champion = challenger
@@ -261,12 +267,19 @@ class Evolution(Breeding):
 
     # What is measured again
 
+    def _has_led(self, challenger: int) -> bool:
+        """Whether it has been the challenger for long enough to be worth a proof."""
+        led = self._ledger.trials - self._leads_since
+        return challenger == self._leader and led >= PATIENCE
+
     def _replicates(self) -> dict[int, int]:
         """One more trial of the challenger or the champion, until the one is proven or isn't."""
         challenger, champion = self._challenger(), self._champion
         if challenger is None or champion is None or Part.REPLICATES not in self._parts:
             return {}
         if self._beliefs.of.better(challenger, champion) < NOMINATED:
+            return {}
+        if len(self._ledger[challenger].losses) == 1 and not self._has_led(challenger):
             return {}
         if self._ledger.replicates > SPARE + RATION * self._ledger.trials:
             return {}

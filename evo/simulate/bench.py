@@ -19,7 +19,7 @@ from evo.simulate.simulation import Outcomes, Simulation, founders
 
 NOISES = {"low": 0.3, "medium": 1.0, "high": 3.0}
 """Standard deviation of one trial; ideas move a loss by about 1 to 3."""
-SEEDS = tuple(range(200, 220))
+SEEDS = tuple(range(220, 240))
 """Landscapes to report on; strategies are tuned on others."""
 TUNING_SEEDS = tuple(range(120))
 """Landscapes that were looked at while the strategies were made: not to be reported on."""

@@ -20,6 +20,7 @@ from evo.nouns import (
     Variant,
     Wish,
 )
+from evo.search import evolution
 from evo.search.estimates import Estimates
 from evo.search.evolution import MOST_REPLICATES, SPARE
 from evo.search.ledger import MOST_FAILURES
@@ -29,6 +30,14 @@ from tests.search.tape import PLAN, variant_of
 
 FAILURES = [Status.CRASHED, Status.OUT_OF_MEMORY, Status.TIMED_OUT]
 REPLICATED = ["population", "greedy-replicated"]
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever leads is measured again at once: how long that waits is another matter."""
+    monkeypatch.setattr(evolution, "PATIENCE", 0)
+
+
 LUCKY, PLAIN = 2, 1
 """Variants of a world: one with a first number that is too good, and one as it should be."""
 

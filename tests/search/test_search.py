@@ -18,10 +18,12 @@ from evo.nouns import (
     Trial,
     Variant,
 )
+from evo.search import evolution
 from evo.search.bandit import Arm
 from evo.search.rivals import STRATEGIES
 from evo.search.search import Search
 from tests.search.tape import PLAN, explore, variant_of
+from tests.search.test_failures import World
 
 STEPS = 40
 
@@ -79,7 +81,10 @@ def test_the_living_are_bounded_and_have_scores(strategy: str) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["population", "greedy"])
-def test_without_noise_the_champion_is_the_best_that_was_tried(strategy: str) -> None:
+def test_without_noise_the_champion_is_the_best_that_was_tried(
+    strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evolution, "PATIENCE", 0)  # or the last one may still have to wait
     world = explore(strategy, STEPS)
     assert world.search.champion is not None
     assert world.truth(world.search.champion) == min(world.truth(one) for one in world.scored)
@@ -106,7 +111,24 @@ def told(search: Search, *trials: tuple[int, float, float | None]) -> None:
         search.tell(Trial(number, variant, 0, Purpose.FIRST, 1.0, 1.0, measurement=measurement))
 
 
-def test_a_challenger_that_is_not_better_on_holdout_is_not_promoted_and_blocks_nobody() -> None:
+def test_a_challenger_is_measured_again_when_it_has_led_for_some_trials() -> None:
+    world = World("population", lucky=5.3, others=6)
+    assert world.search.wanted_trials() == {}
+    for leader, score in ((9, 3.0), (12, 1.0)):  # the second overtakes the first
+        assert len(world.of(leader - 1)) == 1
+        world.found(score)
+        for _ in range(2):
+            assert world.search.wanted_trials() == {}
+            world.found(5.1)
+        assert world.search.wanted_trials() == {}
+    world.found(5.2)
+    assert world.search.wanted_trials() == {12: 2, 0: 2}
+
+
+def test_a_challenger_that_is_not_better_on_holdout_is_not_promoted_and_blocks_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(evolution, "PATIENCE", 0)
     search = STRATEGIES["population"](PLAN)
     for number in range(3):
         brief = search.ask(number, random.Random(number))

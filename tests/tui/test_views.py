@@ -172,17 +172,36 @@ def test_a_tree_shows_the_champions_way_first_and_a_second_parent_as_a_mark(
 ) -> None:
     family = Family(snapshot)
     lines = family.lines()
-    assert [line.row.id for line in lines] == [0, 1, 4, 7, 3, 5, 6, 2]
+    assert [line.row.id for line in lines if line.under is None] == [0, 1, 4, 7, 3, 5, 6, 2]
     text = ["".join(part for part, _ in pieces(line, family, 60, None)) for line in lines]
     assert all(len(line) == 60 for line in text)
     assert "×v2" in text[2]
     assert text[3].startswith("│ │ ╰─★ v7")
     assert "crashed" in text[6]
+    assert (lines[8].row.id, lines[8].under, lines[8].children) == (4, 2, 0)
+    assert text[8].startswith("  ╰─→ v4 ")
+    assert family.children(2) == (4,)
+
+
+@pytest.mark.parametrize("width", [40, 60, 76, 120, 250])
+def test_however_deep_a_variant_is_its_line_has_its_name_and_its_numbers(
+    snapshot: Snapshot, width: int
+) -> None:
+    template = snapshot.rows[1]
+    rows = [replace(template, id=n, parents=(n - 1,) if n else ()) for n in range(300)]
+    index = {row.id: row.id for row in rows}
+    family = Family(replace(snapshot, rows=tuple(rows), path=(0,), _index=index))
+    for line in family.lines():
+        drawn = "".join(text for text, _ in pieces(line, family, width, 0.01))
+        assert cell_len(drawn) == width
+        assert f"v{line.row.id} " in drawn
+        assert drawn.endswith(f"{template.score:.4f}")
+    assert "‹" in drawn
 
 
 def test_a_fold_hides_descendants_and_counts_them(snapshot: Snapshot) -> None:
     lines = Family(snapshot).lines(folded={1})
-    assert [line.row.id for line in lines] == [0, 1, 2]
+    assert [line.row.id for line in lines] == [0, 1, 2, 4]
     assert (lines[1].folded, lines[1].hidden) == (True, 5)
 
 
@@ -218,6 +237,8 @@ def test_a_filter_is_words_names_and_numbers(
 def test_a_filter_that_makes_no_sense_says_why(query: str) -> None:
     with pytest.raises(FilterError):
         parse(query, ("title", "trials", "score"), ("title",))
+    with pytest.raises(FilterError, match="there is no column foo; there are title, score"):
+        parse("foo:1", ("title", "score"), ("title",))
 
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(100_000, marks=pytest.mark.slow)])
@@ -229,7 +250,7 @@ def test_a_great_many_variants_are_a_tree_of_which_little_is_open(
     family = Family(snapshot)
     lines = family.lines(family.first_folds())
     assert len(lines) < 60
-    assert sum(line.hidden + 1 for line in lines) == count
+    assert sum(line.hidden + 1 for line in lines if line.under is None) == count
     assert len(family.lines(query=f"v{count - 1}")) == len(snapshot.path)
 
 

@@ -66,7 +66,7 @@ class Tree(Rows):
         self._rebuild(snapshot.champion if first else here)
 
     def filter(self, text: str) -> None:
-        """Shows what matches, with its ancestors.
+        """Shows what matches, with its ancestors; the cursor goes to a match.
 
         Raises:
             FilterError: The text makes no sense; what is shown stays.
@@ -77,20 +77,30 @@ class Tree(Rows):
         except FilterError:
             self.query_text = before
             raise
+        if self._lines and self._lines[self.cursor].dimmed:
+            self.cursor = next(at for at, line in enumerate(self._lines) if not line.dimmed)
+            self.reveal()
 
     def _rebuild(self, keep: int | None) -> None:
         if self.family is None:
             return
+        here = self._lines[self.cursor] if self._lines else None
+        under = here.under if here is not None and here.row.id == keep else None
         self._lines = self.family.lines(self.folded, self.query_text)
         self.renew()
-        self.point(keep)
+        self.point(keep, under)
         self.post_message(self.Changed())
 
-    def point(self, variant: int | None) -> None:
-        """Moves the cursor to a variant that is in the tree; opens what hides it."""
+    def point(self, variant: int | None, under: int | None = None) -> None:
+        """Moves the cursor to a variant that is in the tree; opens what hides it.
+
+        Args:
+            variant: Which.
+            under: Its line below this second parent, if that is in sight.
+        """
         if variant is None or self.family is None:
             return
-        at = self._find(variant)
+        at = self._find(variant, under)
         if at is None and not self.query_text:
             hiding = frozenset(self.family.ancestors(variant))
             if hiding & self.folded:
@@ -102,8 +112,9 @@ class Tree(Rows):
             self.cursor = at
             self.reveal()
 
-    def _find(self, variant: int) -> int | None:
-        return next((at for at, line in enumerate(self._lines) if line.row.id == variant), None)
+    def _find(self, variant: int, under: int | None = None) -> int | None:
+        lines = {line.under: at for at, line in enumerate(self._lines) if line.row.id == variant}
+        return lines.get(under, lines.get(None))
 
     @property
     def variant(self) -> int | None:
@@ -125,6 +136,12 @@ class Tree(Rows):
             self.folded ^= {here}
             self._rebuild(here)
 
+    def action_choose(self) -> None:
+        if self._lines and self._lines[self.cursor].under is not None:
+            self.point(self.variant)
+        else:
+            super().action_choose()
+
     def action_open(self) -> None:
         if (here := self.variant) is not None and here in self.folded:
             self.folded -= {here}
@@ -138,7 +155,7 @@ class Tree(Rows):
             self.folded |= {here}
             self._rebuild(here)
         elif line.row.parents:
-            self.point(line.row.parents[0])
+            self.point(line.row.parents[0] if line.under is None else line.under)
 
     def action_fold_all(self) -> None:
         if self.family is not None:

@@ -74,8 +74,9 @@ def _column(short: str, columns: Sequence[str]) -> str:
     near = [name for name in columns if name.startswith(short)]
     if len(near) == 1:
         return near[0]
-    known = ", ".join(columns)
-    raise FilterError(f"{short} could be {', '.join(near)}" if near else f"there is {known}")
+    if near:
+        raise FilterError(f"{short} could be {', '.join(near)}")
+    raise FilterError(f"there is no column {short}; there are {', '.join(columns)}")
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,5 @@
-"""The family as a tree: each variant under its first parent, a crossover with a mark of its second.
+"""The family as a tree: each variant under its first parent, and a crossover once more, as a line
+that leads there, under its second.
 
 The tree is a flat list of lines, so that of 10,000 variants only those in sight cost anything.
 """
@@ -17,7 +18,9 @@ from evo.tui.views.plotting import Piece
 from evo.tui.views.snapshot import Row, Snapshot, failed
 
 DEEPEST = 14
-"""Levels that are drawn; of deeper ones only the last, after their number."""
+"""Levels that are drawn at most; of deeper ones only the last, after their number."""
+TEXT_CELLS = 48
+"""Of a line, that levels leave to what it says."""
 OPEN_VARIANTS = 150
 """A family that is larger begins with everything folded that doesn't lead to the champion."""
 COLUMNS = (
@@ -54,6 +57,8 @@ class Line:
     """Descendants that a fold hides."""
     dimmed: bool
     """Only here because somebody below matches the filter."""
+    under: int | None = None
+    """The second parent below whom this only says where the variant stands; else None."""
 
 
 class Family:
@@ -63,9 +68,12 @@ class Family:
         self.snapshot = snapshot
         self.path = frozenset(snapshot.path)
         self._children: dict[int, list[int]] = {}
+        self._crossed: dict[int, list[int]] = {}
         for row in snapshot.rows:
             if row.parents:
                 self._children.setdefault(row.parents[0], []).append(row.id)
+            for parent in row.parents[1:]:
+                self._crossed.setdefault(parent, []).append(row.id)
         for children in self._children.values():
             children.sort(key=lambda child: (child not in self.path, child))
         self._sizes = self._count()
@@ -79,18 +87,18 @@ class Family:
         return sizes
 
     def children(self, variant: int) -> tuple[int, ...]:
-        """Variants whose diff is against this one."""
-        return tuple(self._children.get(variant, ()))
+        """Variants whose diff is against this one, and then those that it was crossed into."""
+        return (*self._children.get(variant, ()), *self._crossed.get(variant, ()))
 
     def first_folds(self) -> frozenset[int]:
         """What is folded when a family is seen for the first time."""
         if len(self.snapshot.rows) <= OPEN_VARIANTS:
             return frozenset()
-        return frozenset(variant for variant in self._children if variant not in self.path)
+        return self.foldable() - self.path
 
     def foldable(self) -> frozenset[int]:
         """Everything that has children."""
-        return frozenset(self._children)
+        return frozenset(self._children) | frozenset(self._crossed)
 
     def ancestors(self, variant: int) -> list[int]:
         """Along first parents, the nearest first."""
@@ -115,30 +123,35 @@ class Family:
         shut = frozenset() if shown is not None else frozenset(folded)
         roots = [row.id for row in self.snapshot.rows if not row.parents]
         found: list[Line] = []
-        stack: list[tuple[int, int, tuple[bool, ...], bool]] = [
-            (root, 0, (), at == len(roots) - 1) for at, root in reversed(list(enumerate(roots)))
+        stack: list[tuple[int, int, tuple[bool, ...], bool, int | None]] = [
+            (root, 0, (), at == len(roots) - 1, None)
+            for at, root in reversed(list(enumerate(roots)))
         ]
         while stack:
-            variant, depth, rails, last = stack.pop()
+            variant, depth, rails, last, under = stack.pop()
             row = self.snapshot.row(variant)
             assert row is not None
             if shown is not None and variant not in shown:
                 continue
-            children = self._children.get(variant, [])
+            children = self.children(variant) if under is None else ()
             if shown is not None:
-                children = [child for child in children if child in shown]
+                children = tuple(child for child in children if child in shown)
             shuts = variant in shut and bool(children)
             found.append(
                 Line(
                     row, depth, rails, last, len(children), shuts,
                     self._sizes[variant] if shuts else 0,
                     shown is not None and not shown[variant],
+                    under,
                 )
             )  # fmt: skip
             if not shuts:
                 below = (*rails, not last) if depth else ()
+                own = set(self._children.get(variant, ()))
                 for at in range(len(children) - 1, -1, -1):
-                    stack.append((children[at], depth + 1, below, at == len(children) - 1))
+                    child = children[at]
+                    under = None if child in own else variant
+                    stack.append((child, depth + 1, below, at == len(children) - 1, under))
         return found
 
     def _matching(self, query: str) -> dict[int, bool]:
@@ -179,7 +192,15 @@ def _getter(row: Row) -> Get:
 def pieces(line: Line, family: Family, width: int, noise: float | None) -> list[Piece]:
     """A line of the tree as `width` cells: branch, name, title; effect and score to the right."""
     row, snapshot = line.row, family.snapshot
-    branch = _branch(line)
+    branch = _branch(line, width)
+    if line.under is not None:
+        room = width - cell_len(branch) - cell_len(f"→ v{row.id} ")
+        return [
+            (branch, "faint"),
+            ("→ ", "info"),
+            (f"v{row.id} ", "dim"),
+            (fitted(row.title, max(room, 0)), "dim"),
+        ]
     champion, on_path = row.id == snapshot.champion, row.id in family.path
     mark = "★" if champion else "●" if on_path else "○" if row.kept else "·"
     mark_style = "champion" if on_path else "kept" if row.kept else "faint"
@@ -195,7 +216,7 @@ def pieces(line: Line, family: Family, width: int, noise: float | None) -> list[
         found.append(FAVOURS[row.favour])
     right = _measures(row, noise)
     used = sum(cell_len(text) for text, _ in found)
-    tail = f"  +{line.hidden:,}" if line.folded else ""
+    tail = f"  +{line.hidden:,}" if line.hidden else ""
     room = width - used - len(tail) - sum(len(text) for text, _ in right) - 1
     title = fitted(row.title, max(room, 0))
     style = "dim" if line.dimmed or failed(row.status) else "champion" if champion else ""
@@ -210,13 +231,15 @@ def fitted(text: str, cells: int) -> str:
     return set_cell_size(text, max(cells - 1, 0)) + "…" * (cells > 0)
 
 
-def _branch(line: Line) -> str:
+def _branch(line: Line, width: int) -> str:
     if not line.depth:
         return "▸ " if line.folded else ""
-    rails = "".join("│ " if rail else "  " for rail in line.rails[-DEEPEST:])
-    cut = len(line.rails) - DEEPEST
+    most = max(2, min(DEEPEST, (width - TEXT_CELLS) // 2))
+    rails = "".join("│ " if rail else "  " for rail in line.rails[-most:])
+    cut = len(line.rails) - most
     if cut > 0:
-        rails = f"‹{cut}›".ljust(2) + rails[2:]
+        label = f"‹{cut}›"
+        rails = label + rails[len(label) :]
     return rails + ("╰" if line.last else "├") + ("▸" if line.folded else "─")
 
 
