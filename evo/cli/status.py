@@ -81,9 +81,10 @@ class Status:
                 console.print(progress_words(beat), highlight=False)
             for trial in beat.running if working else ():
                 loss = f"loss {trial.loss:.3f}" if trial.loss is not None else "starting"
+                again = "again: " if trial.again else ""
                 console.print(
                     f"  v{trial.variant:<5} {trial.share:4.0%}  {loss:<12} "
-                    f"{clean_text(trial.title)}",
+                    f"{again}{clean_text(trial.title)}",
                     highlight=False,
                     markup=False,
                     no_wrap=True,

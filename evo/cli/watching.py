@@ -13,7 +13,7 @@ from rich.console import Console
 
 from evo.engine import heartbeat, inbox
 from evo.engine.heartbeat import Heartbeat
-from evo.report.words import duration
+from evo.report.words import duration, money
 
 POLL_SECONDS = 0.25
 HINT = "Ctrl-C finishes the running trials and stops"
@@ -49,7 +49,10 @@ def progress_words(beat: Heartbeat) -> str:
     best = f"best {beat.best:.4f}" if beat.best is not None else "no score yet"
     tried = f"kept {beat.kept}, tried {beat.trials_finished}{wanted}"
     left = f", {duration(beat.seconds_left)} left" if beat.seconds_left is not None else ""
-    return f"{best}, {tried}{left}"
+    spent = ""
+    if beat.limit_usd is not None:
+        spent = f", {money(beat.spent_usd)} of {money(beat.limit_usd)} spent"
+    return f"{best}, {tried}{spent}{left}"
 
 
 def watch(run_folder: Path, *, console: Console, events: EventTail) -> Heartbeat:

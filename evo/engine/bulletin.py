@@ -215,6 +215,8 @@ class Bulletin:
             champion_title=self._title(champion) if champion is not None else "",
             seconds=now - self._began,
             seconds_left=self._seconds_left(now),
+            spent_usd=self._spent()[0],
+            limit_usd=self._spent()[1],
             running=tuple(self._show(running) for running in self._running.values()),
         )
 
@@ -235,6 +237,7 @@ class Bulletin:
             share=min(elapsed / trial.budget_seconds, 1.0),
             loss=point.loss if point else None,
             elapsed_seconds=elapsed,
+            again=trial.purpose is Purpose.REPLICATE,
         )
 
     def _since_start(self, trial: Trial) -> float:
@@ -245,9 +248,17 @@ class Bulletin:
 
     def _seconds_left(self, now: float) -> float | None:
         limits, done = self._limits, self._counts.finished
-        spent, left = now - self._began, []
+        passed, left = now - self._began, []
         if limits.hours:
-            left.append(limits.hours * 3600 - spent)
+            left.append(limits.hours * 3600 - passed)
         if limits.trials is not None and done:
-            left.append(spent / done * (limits.trials - done))
+            left.append(passed / done * (limits.trials - done))
+        usd, most = self._spent()
+        if most is not None and usd > 0:
+            left.append(passed / usd * (most - usd))
         return max(min(left), 0.0) if left else None
+
+    def _spent(self) -> tuple[float, float | None]:
+        """Dollars of this session, and how many there may be."""
+        roster = self._rooms.studio.roster
+        return (0.0, None) if roster is None else (roster.purse.spent_usd, roster.purse.limit_usd)

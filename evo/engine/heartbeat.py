@@ -49,6 +49,8 @@ class RunningTrial(msgspec.Struct, frozen=True, kw_only=True):
     """Of the budget, from 0 to 1, as of the last report."""
     loss: float | None = None
     elapsed_seconds: float = 0.0
+    again: bool = False
+    """Whether the variant has been measured before."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +89,10 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """Since this engine started."""
     seconds_left: float | None = None
     """Estimate; None where nothing is known yet or nothing ends it."""
+    spent_usd: float = 0.0
+    """On models, since this engine started."""
+    limit_usd: float | None = None
+    """What may be spent since then; None means that nothing limits it."""
     running: tuple[RunningTrial, ...] = ()
 
 

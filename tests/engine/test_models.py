@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evo.config import load
-from evo.engine import inbox
+from evo.engine import heartbeat, inbox
 from evo.engine.assembly import assemble
 from evo.engine.engine import Engine
 from evo.engine.heartbeat import Phase
@@ -187,6 +187,10 @@ def test_the_cost_limit_ends_the_search_before_it_is_crossed(tmp_path: Path) -> 
     [(spent, calls)] = rows(project, "SELECT sum(cost_usd), count(*) FROM llm_calls")
     assert (spent, calls) == (1.5, 6)
     assert rows(project, "SELECT how FROM sessions") == [("models have cost $1.5000",)]
+    last = heartbeat.read(project / "population" / "main")
+    assert last is not None
+    assert (last.spent_usd, last.limit_usd) == (1.5, 1.6)
+    assert last.seconds_left == pytest.approx(last.seconds / 1.5 * 0.1)
 
 
 def test_an_agent_proposes_behind_walls_and_its_bill_counts(tmp_path: Path) -> None:

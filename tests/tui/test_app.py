@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from evo.archive.archive import Archive
 from evo.archive.publication import publish
@@ -76,6 +77,41 @@ def test_a_running_trial_stands_beside_its_parent(alive: Place) -> None:
         await driver.see("stops in 15:00")
 
     drive(alive, script)
+
+
+def test_a_limit_stands_beside_what_is_spent_and_a_replicate_is_called_one(alive: Place) -> None:
+    again = replace_struct(running_trial(), again=True)
+    beat(alive, Phase.SEARCHING, running=(again,), spent_usd=1.25, limit_usd=5.0)
+
+    async def script(driver: Driver) -> None:
+        await driver.see("spent $1.25 of $5.00")
+        await driver.see("v7    again ")
+
+    drive(alive, script)
+
+
+def test_an_archive_without_a_log_tells_what_happened_last(over: Place) -> None:
+    async def script(driver: Driver) -> None:
+        await driver.see("champion variant 7 leads with 1.8610")
+        await driver.see("request  hint by ada: the operators are told")
+
+    drive(Place(over.name, over.archive_folder), script, size=(250, 70))
+
+
+def test_a_crossover_is_reached_from_its_second_parent(over: Place) -> None:
+    async def script(driver: Driver) -> None:
+        screen = driver.app._run_screen()
+        assert screen is not None
+        await driver.press("2", "G")
+        await driver.see("╰─→ v4")
+        await driver.press("left")
+        assert screen.selected() == 2
+        await driver.press("G", "enter")
+        assert screen.selected() == 4
+        await driver.press("down")
+        assert screen.selected() == 7
+
+    drive(over, script)
 
 
 def test_an_engine_that_dies_leaves_a_banner_and_its_last_words(alive: Place) -> None:
@@ -188,8 +224,9 @@ def test_a_fold_a_filter_and_nonsense_in_it(over: Place) -> None:
         await driver.press("slash")
         await driver.type("op:ablate")
         await driver.see("v5 Without")
+        assert driver.app._run_screen().selected() == 5  # type: ignore[union-attr]
         await driver.type(" x<y")
-        await driver.see("there is id, title")
+        await driver.see("there is no column x")
         await driver.press("escape")
         await driver.see("v2 WARMUP")
 

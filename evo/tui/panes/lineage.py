@@ -121,6 +121,11 @@ class Tree(Rows):
         """The one under the cursor."""
         return self._lines[self.cursor].row.id if self._lines else None
 
+    @property
+    def in_sight(self) -> int:
+        """Variants that aren't hidden."""
+        return sum(line.under is None for line in self._lines)
+
     def count(self) -> int:
         return len(self._lines)
 
@@ -294,7 +299,7 @@ class LineagePane(Pane):
         if trouble:
             note.update(self.palette.text([(trouble, "bad")]))
             return
-        shown, kept = self.family_tree.count(), sum(row.kept for row in snapshot.rows)
+        shown, kept = self.family_tree.in_sight, sum(row.kept for row in snapshot.rows)
         text = f"{len(snapshot.rows):,} variants, {kept:,} were kept"
         if shown != len(snapshot.rows):
             text += f", {shown:,} in sight"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -117,7 +119,7 @@ class OverviewPane(Pane):
             self._side(pulse, snapshot)
         self._show_running(pulse, snapshot)
         self._asked(pulse, snapshot)
-        self._events(pulse)
+        self._events(pulse.events or (view.history(snapshot) if snapshot else ()))
 
     def settle(self) -> None:
         self.query_one("#recent", TextRows).focus()
@@ -151,9 +153,12 @@ class OverviewPane(Pane):
             first.append((f" {than} the baseline" if wide else "", "dim"))
         second: list[Piece] = [(f"v{found.row.id} ", "champion"), (found.row.title, "")]
         recent = view.gain_since(snapshot, DAY_SECONDS, now)
-        if recent is not None:
+        when = "in 24 h" if self._alive else "in its last 24 h"
+        if recent is None:
+            recent = found.gain or 0.0
+            when = f"in {words.ago(view.age(snapshot, now))}, since it began"
+        if found.gain is not None:
             said = words.gain(recent) if recent else "nothing better"
-            when = "in 24 h" if self._alive else "in its last 24 h"
             second.insert(0, (f"{said} {when}   ", "good" if recent > 0 else "warn"))
         text = line(first).append("\n").append_text(line(second))
         self.put("#headline", text)
@@ -174,7 +179,10 @@ class OverviewPane(Pane):
         if pace.tokens_per_second:
             parts.append(("tok/s", words.short(pace.tokens_per_second)))
         spend = snapshot.spend
-        if spend.usd:
+        if pace.limit_usd is not None:
+            limit = words.money(pace.limit_usd)
+            parts.append(("spent", f"{words.money(pace.spent_usd)} of {limit}"))
+        elif spend.usd:
             parts.append(("spent", words.money(spend.usd)))
         if spend.tokens and self.size.width >= 140:
             parts.append(("model tokens", words.short(spend.tokens)))
@@ -215,6 +223,7 @@ class OverviewPane(Pane):
         wide = width >= 100
         pieces: list[Piece] = [
             (f"v{one.trial.variant:<5}", "title"),
+            ("again " if one.trial.again else "", "info"),
             (bar(one.trial.share, 20 if wide else 10), "bar"),
             (f" {one.trial.share:4.0%}  ", ""),
         ]
@@ -264,8 +273,8 @@ class OverviewPane(Pane):
             (f"asked {ago} ago by {clean_text(request.who)}, not taken yet", "dim"),
         ]
 
-    def _events(self, pulse: Pulse) -> None:
-        lines = [self._event(line) for line in reversed(pulse.events)]
+    def _events(self, events: Sequence[str]) -> None:
+        lines = [self._event(line) for line in reversed(events)]
         recent = self.query_one("#recent", TextRows)
         if recent.display:
             recent.show(lines)

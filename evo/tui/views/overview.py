@@ -150,6 +150,13 @@ def gain_since(snapshot: Snapshot, seconds: float, now: float) -> float | None:
     return way.loss(old.score) - way.loss(new.score)
 
 
+def age(snapshot: Snapshot, now: float) -> float:
+    """Seconds since the baseline was measured."""
+    if not snapshot.promotions:
+        return 0.0
+    return now - snapshot.promotions[0].at.replace(tzinfo=UTC).timestamp()
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How quickly a run goes on, and what it uses."""
@@ -169,6 +176,9 @@ class Pace:
     left: float | None
     tokens_per_second: float | None
     """Median of the last scored trials."""
+    spent_usd: float
+    """On models; of this session where that is limited, else of the whole run."""
+    limit_usd: float | None
 
 
 def pace(pulse: Pulse, snapshot: Snapshot) -> Pace:
@@ -176,6 +186,7 @@ def pace(pulse: Pulse, snapshot: Snapshot) -> Pace:
     beat = pulse.beat
     scored = sum(point.score is not None for point in snapshot.points)
     refused = sum(count for outcome, count in snapshot.outcomes.items() if outcome != "accepted")
+    limit = beat.limit_usd if beat and pulse.alive else None
     return Pace(
         finished=len(snapshot.points),
         scored=scored,
@@ -187,6 +198,8 @@ def pace(pulse: Pulse, snapshot: Snapshot) -> Pace:
         seconds=beat.seconds if beat else 0.0,
         left=beat.seconds_left if beat and pulse.alive else None,
         tokens_per_second=snapshot.tokens_per_second,
+        spent_usd=beat.spent_usd if beat and limit is not None else snapshot.spend.usd,
+        limit_usd=limit,
     )
 
 
@@ -315,6 +328,31 @@ def failures(snapshot: Snapshot) -> list[list[Piece]]:
     for _, variant, status, cause in snapshot.last_causes[:5]:
         lines.append([(f"v{variant:<5} ", "title"), (f"{status} ", "bad"), (gist(cause), "dim")])
     return lines
+
+
+def history(snapshot: Snapshot, most: int = 40) -> tuple[str, ...]:
+    """What happened last, the newest at the end, as an engine's log says it.
+
+    For archives that came without one.
+    """
+    found: list[tuple[datetime, str, str]] = list(snapshot.events)
+    causes = {trial: f"{status}: {cause}" for trial, _, status, cause in snapshot.last_causes}
+    for point in snapshot.points[-most:]:
+        row = snapshot.row(point.variant)
+        if point.finished_at is not None and row is not None:
+            score = words.score(point.score)
+            came = causes.get(point.trial, row.status) if point.score is None else score
+            text = f"{point.trial:>4}  v{point.variant:<4} {came}  {row.title}"
+            found.append((point.finished_at, "trial", text))
+    for one in snapshot.promotions[-most:]:
+        row = snapshot.row(one.variant)
+        if row is not None:
+            text = f"variant {one.variant} leads with {words.score(one.mean)}: {row.title}"
+            found.append((one.at, "champion", text))
+    for asked in snapshot.answered:
+        found.append((asked.asked_at, "request", f"{asked.verb} by {asked.who}: {asked.outcome}"))
+    found.sort(key=lambda one: one[0])
+    return tuple(f"{at:%Y-%m-%d %H:%M:%S}  {kind:<9} {text}" for at, kind, text in found[-most:])
 
 
 def gist(cause: str) -> str:

@@ -139,6 +139,8 @@ class Snapshot:
     """Requests, newest first."""
     tokens_per_second: float | None
     """Median over the last scored trials; None where trials count no tokens."""
+    events: tuple[tuple[datetime, str, str], ...] = ()
+    """When, kind and text of what happened beside trials, promotions and requests, newest first."""
     _index: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -221,6 +223,12 @@ def load(reader: Reader) -> Snapshot | None:
             "SELECT median(speed) FROM (SELECT tokens_per_second AS speed FROM trials "
             "WHERE status = 'scored' AND tokens > 0 ORDER BY seq DESC LIMIT 20)"
         ).rows[0][0],
+        events=tuple(
+            (at, clean_text(kind), clean_text(" ".join(text.splitlines())))
+            for at, kind, text in reader.query(
+                "SELECT happened_at, kind, text FROM events ORDER BY happened_at DESC LIMIT 40"
+            ).rows
+        ),
         _index={row.id: at for at, row in enumerate(rows)},
     )
 
