@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -14,7 +14,6 @@ from textual import events, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
-from textual.dom import DOMNode
 from textual.message import Message
 from textual.screen import Screen
 from textual.worker import get_current_worker
@@ -25,7 +24,7 @@ from evo.engine.inbox import Verb
 from evo.errors import ArchiveError
 from evo.nouns import CurvePoint
 from evo.tui import theme
-from evo.tui.dialogs import Help, Leave, LeaveHow, Line, Sure
+from evo.tui.dialogs import WORDS, Help, Leave, LeaveHow, Line, Sure, keys, own_bindings
 from evo.tui.notices import Notifier
 from evo.tui.screens import RunScreen, TooSmall
 from evo.tui.steering import COMMANDS, Steering, choices, ready
@@ -278,7 +277,7 @@ class RunApp(App[LeaveHow]):
                     f"Go to {title}", f"Key {number}", lambda name=name: screen.goto(name)
                 )
         for node in (screen.focused or screen).ancestors_with_self:
-            for binding in _own_bindings(node):
+            for binding in own_bindings(node):
                 if binding.description and node not in (self, screen):
                     yield SystemCommand(
                         binding.description,
@@ -305,18 +304,7 @@ class RunApp(App[LeaveHow]):
 
     def action_help(self) -> None:
         if not isinstance(self.screen, Help):
-            self.push_screen(Help(self._keys()))
-
-    def _keys(self) -> list[tuple[str, str]]:
-        """The keys of the place that one is in, with what they do: evo's own, nearest first."""
-        found: dict[str, str] = {}
-        for node in self.focused.ancestors_with_self if self.focused else [self.screen, self]:
-            for binding in _own_bindings(node):
-                key = self.get_key_display(binding)
-                known = found.get(binding.description, "")
-                if key not in known.split():
-                    found[binding.description] = f"{known} {key}".strip()
-        return [(keys, what) for what, keys in found.items() if not what.isdigit()]
+            self.push_screen(Help([*keys(self), ("ctrl+p", "Everything by name")], WORDS))
 
     @work
     async def action_leave(self) -> None:
@@ -346,13 +334,6 @@ class RunApp(App[LeaveHow]):
             self.state.screen = screen.current
             screen.keep(self.state)
         self.state.save()
-
-
-def _own_bindings(node: DOMNode) -> Iterator[Binding]:
-    """The keys of evo's own kinds of a node."""
-    for kind in type(node).__mro__:
-        if kind.__module__.startswith("evo."):
-            yield from Binding.make_bindings(kind.__dict__.get("BINDINGS", []))
 
 
 def _parent_curves(reader: Reader, pulse: Pulse | None) -> dict[int, tuple[CurvePoint, ...]]:

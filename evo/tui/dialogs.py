@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.table import Table
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.dom import DOMNode
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -154,7 +156,26 @@ WORDS = (
     ("clear", "A gain of more than two of its standard errors"),
     ("⧗ ✓ ✗", "What was asked waits, was done, was refused"),
 )
-"""What the screens say in short."""
+"""What the screens of a run say in short."""
+
+
+def keys(app: App[Any]) -> list[tuple[str, str]]:
+    """The keys of the place that one is in, with what they do: evo's own, nearest first."""
+    found: dict[str, str] = {}
+    for node in app.focused.ancestors_with_self if app.focused else [app.screen, app]:
+        for binding in own_bindings(node):
+            key = app.get_key_display(binding)
+            known = found.get(binding.description, "")
+            if key not in known.split():
+                found[binding.description] = f"{known} {key}".strip()
+    return [(names, what) for what, names in found.items() if not what.isdigit()]
+
+
+def own_bindings(node: DOMNode) -> Iterator[Binding]:
+    """The keys of evo's own kinds of a node."""
+    for kind in type(node).__mro__:
+        if kind.__module__.startswith("evo."):
+            yield from Binding.make_bindings(kind.__dict__.get("BINDINGS", []))
 
 
 class Help(ModalScreen[None]):
@@ -167,23 +188,25 @@ class Help(ModalScreen[None]):
         Binding("k,up", "scroll(-1)", "Up", show=False),
     ]
 
-    def __init__(self, keys: list[tuple[str, str]]) -> None:
+    def __init__(
+        self, keys: Sequence[tuple[str, str]], words: Sequence[tuple[str, str]] = ()
+    ) -> None:
         super().__init__()
-        self._keys = keys
+        self._keys, self._words = keys, words
 
     def compose(self) -> ComposeResult:
         table = Table.grid(padding=(0, 2))
         table.add_column(justify="right", style="bold", no_wrap=True)
         table.add_column()
-        for keys, what in self._keys:
-            table.add_row(keys, what)
         for keys, what in (
-            ("mouse", "Turns to a tab, points at a row, twice opens it"),
-            ("ctrl+p", "Everything by name"),
-            ("", ""),
-            *WORDS,
+            *self._keys,
+            ("mouse", "Points at a row, twice opens it; turns to a tab"),
         ):
             table.add_row(keys, what)
+        if self._words:
+            table.add_row()
+        for word, what in self._words:
+            table.add_row(word, what)
         with VerticalScroll(classes="box"):
             yield Static(table)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Footer, Static
 
 from evo.report import words
@@ -36,6 +38,36 @@ def make_pane(name: str, place: Place) -> Pane:
     return pane
 
 
+class Keys(Footer):
+    """The keys of the place that one is in: as many whole ones as there is room for.
+
+    Those that lead to all others stay.
+    """
+
+    KEPT: ClassVar[tuple[str, ...]] = ("help", "steer", "leave", "command_palette")
+
+    def compose(self) -> ComposeResult:
+        keys = [*super().compose()]
+        widths = {key: self._cells(key) for key in keys}
+        left = self.app.size.width - sum(widths[key] for key in keys if self._stays(key))
+        for key in keys:
+            if not self._stays(key):
+                left -= widths[key]
+            if self._stays(key) or left >= 0:
+                yield key
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.recompose)
+
+    def _stays(self, key: Widget) -> bool:
+        return str(getattr(key, "action", "")).rpartition(".")[2] in self.KEPT
+
+    @staticmethod
+    def _cells(key: Widget) -> int:
+        shown = (getattr(key, "key_display", ""), getattr(key, "description", ""))
+        return len("   ") + sum(map(cell_len, shown))
+
+
 class RunScreen(Screen[None]):
     """A run: a line of tabs, what is wrong, a pane, the keys."""
 
@@ -55,7 +87,7 @@ class RunScreen(Screen[None]):
     #banner.-warning { background: $panel; color: $warning; text-style: bold; }
     #banner.-good { background: $panel; color: $success; }
     ContentSwitcher { height: 1fr; }
-    Footer { background: $panel; }
+    Keys { background: $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
@@ -79,7 +111,7 @@ class RunScreen(Screen[None]):
         yield Static(id="tabs")
         yield Static(id="banner")
         yield ContentSwitcher(make_pane(self.current, self._place), initial=self.current)
-        yield Footer(show_command_palette=True)
+        yield Keys(show_command_palette=True)
 
     def on_mount(self) -> None:
         self._write_tabs()
@@ -148,7 +180,16 @@ class RunScreen(Screen[None]):
         await self.action_goto(names[(names.index(self.current) + by) % len(names)])
 
     def _write_tabs(self) -> None:
-        narrow = self.app.size.width < 100
+        narrow, right = self.app.size.width < 100, self._phase(self.app.size.width < 100)
+        left = self._tabs(narrow=narrow, titled=True)
+        room = self.app.size.width - 3 - right.cell_length
+        if left.cell_length > room:
+            left = self._tabs(narrow=narrow, titled=False)
+        gap = Content(" " * max(room - left.cell_length + 1, 1))
+        self.query_one("#tabs", Static).update(Content.assemble(left, gap, right), layout=False)
+
+    def _tabs(self, *, narrow: bool, titled: bool) -> Content:
+        """The run and its tabs; the others are numbers where there is no room for titles."""
         name = self._place.name[:10] if narrow else f"evo {self._place.name}"
         parts = [Content.styled(f"{name} ", "bold $accent")]
         for number, (name, title) in enumerate(self.TABS, 1):
@@ -156,14 +197,11 @@ class RunScreen(Screen[None]):
             style = "bold $foreground on $background" if here else "$text-muted"
             pad = " " if here or not narrow else ""
             label = Content.from_markup(
-                f"[@click=screen.goto('{name}')]$shown[/]", shown=f"{pad}{number} {title} "
+                f"[@click=screen.goto('{name}')]$shown[/]",
+                shown=f"{pad}{number} {title if titled or here else ''}".rstrip() + " ",
             )
             parts.append(label.stylize(style))
-        left = Content.assemble(*parts)
-        right = self._phase(narrow)
-        room = self.app.size.width - 2 - left.cell_length - right.cell_length
-        gap = Content(" " * max(room, 1))
-        self.query_one("#tabs", Static).update(Content.assemble(left, gap, right), layout=False)
+        return Content.assemble(*parts)
 
     def _phase(self, narrow: bool) -> Content:
         pulse = self._pulse

@@ -14,10 +14,16 @@ from textual.message import Message
 from textual.widgets import Footer, Static
 
 from evo.tui import theme
+from evo.tui.dialogs import Help, keys
 from evo.tui.rows import Rows
 from evo.tui.views import runs as view
 from evo.tui.views.place import Place
 from evo.tui.views.runs import Summary
+
+WORDS = (
+    ("● ○", "Its engine is at work, or isn't"),
+    ("▇▅▃▂", "The best score so far, from the first trial to the last"),
+)
 
 
 class RunRows(Rows):
@@ -59,6 +65,7 @@ class StartApp(App[Place]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open"),
+        Binding("question_mark", "help", "Help", key_display="?"),
         Binding("q,escape,ctrl+c,ctrl+q", "quit", "Leave"),
     ]
 
@@ -100,6 +107,9 @@ class StartApp(App[Place]):
 
     def on_rows_chosen(self, event: Rows.Chosen) -> None:
         self.exit(self.query_one(RunRows).summaries[event.at].place)
+
+    def action_help(self) -> None:
+        self.push_screen(Help(keys(self), WORDS))
 
     def action_open(self) -> None:
         self.query_one(RunRows).action_choose()

@@ -90,6 +90,19 @@ def test_a_limit_stands_beside_what_is_spent_and_a_replicate_is_called_one(alive
     drive(alive, script)
 
 
+def test_on_a_narrow_screen_keys_are_left_out_whole_and_the_phase_is_seen(alive: Place) -> None:
+    async def script(driver: Driver) -> None:
+        await driver.goto("lineage")
+        first, *_, last = driver.text().splitlines()
+        assert first.split() == ["main", "1", "2", "Lineage", "3", "4", "5", "6", "●", "searching"]
+        assert last.startswith(" ⏎ Read  space Fold  s Steer  ? Help  q Leave ")
+        await driver.pilot.resize_terminal(80, 24)
+        await driver.see("/ Filter  s Steer  ? Help  q Leave")
+        await driver.see("5 Ask 6 Program      ● searching")
+
+    drive(alive, script, size=(60, 16))
+
+
 def test_an_archive_without_a_log_tells_what_happened_last(over: Place) -> None:
     async def script(driver: Driver) -> None:
         await driver.see("champion variant 7 leads with 1.8610")

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from evo.engine.heartbeat import Phase
+from evo.tui.dialogs import Help
 from evo.tui.start import RunRows, StartApp
 from evo.tui.views.place import Place
 from evo.tui.views.runs import find, pieces, summarise
@@ -51,6 +52,9 @@ def test_a_run_is_chosen_with_the_keys_and_live_ones_come_first(tmp_path: Path) 
                 await pilot.pause(0.02)
                 if rows.count() == 3:
                     break
+            await pilot.press("question_mark")
+            assert isinstance(app.screen, Help)
+            await pilot.press("escape")
             names = [one.place.name for one in rows.summaries]
             assert names == ["main", "old", "torn"]
             await pilot.press("j", "enter")
