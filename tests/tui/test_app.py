@@ -105,6 +105,7 @@ def test_on_a_narrow_screen_keys_are_left_out_whole_and_the_phase_is_seen(alive:
 
 def test_an_archive_without_a_log_tells_what_happened_last(over: Place) -> None:
     async def script(driver: Driver) -> None:
+        await driver.see("▲0.1410 in 9 min, since it began   v7 DEPTH 4 -> 5")
         await driver.see("champion variant 7 leads with 1.8610")
         await driver.see("request  hint by ada: the operators are told")
 

@@ -154,10 +154,9 @@ class OverviewPane(Pane):
         second: list[Piece] = [(f"v{found.row.id} ", "champion"), (found.row.title, "")]
         recent = view.gain_since(snapshot, DAY_SECONDS, now)
         when = "in 24 h" if self._alive else "in its last 24 h"
-        if recent is None:
-            recent = found.gain or 0.0
-            when = f"in {words.ago(view.age(snapshot, now))}, since it began"
-        if found.gain is not None:
+        if recent is None and (age := view.age(snapshot, now)) >= view.LEAST_SPAN_SECONDS:
+            recent, when = found.gain or 0.0, f"in {words.ago(age)}, since it began"
+        if recent is not None:
             said = words.gain(recent) if recent else "nothing better"
             second.insert(0, (f"{said} {when}   ", "good" if recent > 0 else "warn"))
         text = line(first).append("\n").append_text(line(second))
