@@ -36,7 +36,8 @@ class Cells:
         """One that nobody has used; whoever takes it ends it.
 
         Args:
-            log: Where what it prints is kept; None keeps the end in memory only.
+            log: Where what it prints is kept; None keeps the end in memory only. That of a scorer
+                is kept nowhere: it has seen validation text.
         """
         cell = next(self._alive(), None) or self._start()
         if log is not None:
