@@ -258,6 +258,19 @@ class Bulletin:
             left.append(passed / usd * (most - usd))
         return max(min(left), 0.0) if left else None
 
+    def trials_left(self) -> float | None:
+        """About how many more will be started, time and money at the pace so far.
+
+        None where nobody knows.
+        """
+        limits, done, running = self._limits, self._counts.finished, len(self._running)
+        left = [] if limits.trials is None else [float(limits.trials - done - running)]
+        seconds = self._seconds_left(self._clock())
+        if seconds is not None and (limits.hours or self._spent()[1] is not None) and done:
+            passed = max(self._clock() - self._began, 1e-3)
+            left.append(seconds / passed * done - running)
+        return min(left, default=None)
+
     def _spent(self) -> tuple[float, float | None]:
         """Dollars of this session, and how many there may be."""
         roster = self._rooms.studio.roster

@@ -103,6 +103,7 @@ class Engine:
             while not self._is_done():
                 self._reception.take()
                 self._pass_on_notes()
+                self._rooms.search.expect(self._bulletin.trials_left())
                 self._ask()
                 if self._bulletin.phase is Phase.SEARCHING:
                     self._trials.start()

@@ -95,6 +95,7 @@ class Breeding(ABC):
         self._living: list[int] = []
         self._champion: int | None = None
         self._crowned: list[int] = []  # every champion so far, in turn
+        self._trials_left: float | None = None
 
     @property
     def champion(self) -> int | None:
@@ -109,6 +110,9 @@ class Breeding(ABC):
     def offer(self, arms: Mapping[Arm, float]) -> None:
         self._arms = dict(arms)
         self._bandit.offer({Arm(name): share for name, share in SHARES.items()} | self._arms)
+
+    def expect(self, trials: float | None) -> None:
+        self._trials_left = trials
 
     def ask(self, brief: int, chance: random.Random) -> Brief | None:
         asked = self._choose(chance)

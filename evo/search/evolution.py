@@ -41,6 +41,8 @@ PATIENCE = 3
 where improvements come fast, it is overtaken, and one proof stands for several of them."""
 RATION = 0.2
 """Share of the trials that may go into proofs."""
+LAST_TRIALS = 4
+"""Before a run ends, which go to whoever leads, if it isn't proven yet."""
 SPARE = 4
 """Trials that may go into proofs beyond that share."""
 DOUBTFUL = 1.0
@@ -82,6 +84,12 @@ class Evolution(Breeding):
         elif isinstance(record, Trial):
             self._learn(record)
         return super().tell(record)
+
+    def expect(self, trials: float | None) -> None:
+        before = self._ends
+        super().expect(trials)
+        if self._ends != before:
+            self._wanted = None
 
     def wanted_trials(self) -> dict[int, int]:
         if self._wanted is None:
@@ -267,6 +275,11 @@ class Evolution(Breeding):
 
     # What is measured again
 
+    @property
+    def _ends(self) -> bool:
+        """Whether what leads now will hardly be overtaken any more."""
+        return self._trials_left is not None and self._trials_left <= LAST_TRIALS
+
     def _has_led(self, challenger: int) -> bool:
         """Whether it has been the challenger for long enough to be worth a proof."""
         led = self._ledger.trials - self._leads_since
@@ -279,10 +292,11 @@ class Evolution(Breeding):
             return {}
         if self._beliefs.of.better(challenger, champion) < NOMINATED:
             return {}
-        if len(self._ledger[challenger].losses) == 1 and not self._has_led(challenger):
-            return {}
-        if self._ledger.replicates > SPARE + RATION * self._ledger.trials:
-            return {}
+        if not self._ends:
+            if len(self._ledger[challenger].losses) == 1 and not self._has_led(challenger):
+                return {}
+            if self._ledger.replicates > SPARE + RATION * self._ledger.trials:
+                return {}
         sides, needed = (challenger, champion), self._plan.confirmations
         if lacking := {one: needed for one in sides if not self._is_confirmed(one)}:
             return lacking

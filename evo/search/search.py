@@ -46,6 +46,15 @@ class Search(Protocol):
         """Takes notice of what happened; for a trial, what it did to its variant's standing."""
         ...
 
+    def expect(self, trials: float | None) -> None:
+        """Says about how many more trials will be started before a run ends.
+
+        Args:
+            trials: None means that nobody knows. It moves no belief and no champion: a replay
+                needn't be told.
+        """
+        ...
+
     def wanted_trials(self) -> dict[int, int]:
         """Variants that need more trials than the first, and how many in all."""
         ...

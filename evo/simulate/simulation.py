@@ -126,7 +126,10 @@ class Simulation:
         """Runs until so much accelerator time is spent, in the length of whole trials."""
         now = 0.0
         while True:
-            while len(self._running) < self.slots and now * self.slots < trials and self._fill():
+            while len(self._running) < self.slots and now * self.slots < trials:
+                self.search.expect(trials - now * self.slots)
+                if not self._fill():
+                    break
                 self._start(*self._queue.popleft(), now)
             if not self._events:
                 break

@@ -16,6 +16,7 @@ from evo.engine.heartbeat import Phase
 from evo.engine.inbox import Verb
 from evo.errors import ArchiveError, PopulationError, SettingsError
 from evo.patch import diff
+from evo.search.evolution import Evolution
 from tests.projects import SCRIPT, assembled, git, make_project, rows, wait_until
 
 BEST = SCRIPT.replace("KNOB = 1.0", "KNOB = 3.0").replace("{seconds}", "0.0")
@@ -343,6 +344,20 @@ def test_a_clock_that_is_set_back_stops_no_heartbeat(tmp_path: Path) -> None:
 def beat_at(project: Path) -> float:
     beat = heartbeat.read(project / "population" / "main")
     return beat.at if beat else math.inf
+
+
+def test_a_search_is_told_how_many_trials_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, told = make_project(tmp_path, slots=1), list[float | None]()
+    monkeypatch.setattr(Evolution, "expect", lambda _, trials: told.append(trials))
+    assert assembled(project, trials=5).run() is Phase.STOPPED
+    assert (told[0], told[-1]) == (5, 0)
+    assert sorted(told, key=lambda left: -(left or 0)) == told
+    told.clear()
+    assert assembled(project, hours=1.5 / 3600).run() is Phase.STOPPED
+    assert told[0] is None
+    assert told[-1] is not None
 
 
 def test_hours_end_a_session(tmp_path: Path) -> None:

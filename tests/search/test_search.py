@@ -20,6 +20,7 @@ from evo.nouns import (
 )
 from evo.search import evolution
 from evo.search.bandit import Arm
+from evo.search.evolution import LAST_TRIALS
 from evo.search.rivals import STRATEGIES
 from evo.search.search import Search
 from tests.search.tape import PLAN, explore, variant_of
@@ -123,6 +124,17 @@ def test_a_challenger_is_measured_again_when_it_has_led_for_some_trials() -> Non
         assert world.search.wanted_trials() == {}
     world.found(5.2)
     assert world.search.wanted_trials() == {12: 2, 0: 2}
+
+
+def test_the_last_trials_of_a_run_go_to_whoever_leads() -> None:
+    world = World("population", lucky=5.3, others=6)
+    world.found(1.0)
+    world.search.expect(LAST_TRIALS + 1)
+    assert world.search.wanted_trials() == {}
+    world.search.expect(LAST_TRIALS)
+    assert world.search.wanted_trials() == {9: 2, 0: 2}
+    world.search.expect(None)
+    assert world.search.wanted_trials() == {}
 
 
 def test_a_challenger_that_is_not_better_on_holdout_is_not_promoted_and_blocks_nobody(
