@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import ClassVar
 
 from rich.cells import cell_len
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -45,6 +46,7 @@ class Keys(Footer):
     """
 
     KEPT: ClassVar[tuple[str, ...]] = ("help", "steer", "leave", "command_palette")
+    _made_for: int | None = None
 
     def compose(self) -> ComposeResult:
         keys = [*super().compose()]
@@ -56,8 +58,10 @@ class Keys(Footer):
             if self._stays(key) or left >= 0:
                 yield key
 
-    def on_resize(self) -> None:
-        self.call_after_refresh(self.recompose)
+    def on_resize(self, event: events.Resize) -> None:
+        if self._made_for not in (None, event.size.width):
+            self.call_after_refresh(self.recompose)
+        self._made_for = event.size.width
 
     def _stays(self, key: Widget) -> bool:
         return str(getattr(key, "action", "")).rpartition(".")[2] in self.KEPT
