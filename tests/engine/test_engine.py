@@ -122,7 +122,7 @@ def test_a_champion_was_measured_twice_with_different_seeds(finished: Path) -> N
         "SELECT count(DISTINCT seed), count(*) FROM trials WHERE status = 'scored' AND variant IN "
         "(SELECT variant FROM champions) GROUP BY variant",
     )
-    assert all(seeds == trials == 2 for seeds, trials in found)
+    assert all(seeds == trials >= 2 for seeds, trials in found)
 
 
 def test_the_log_has_a_line_for_each_trial_and_the_heartbeat_the_end(finished: Path) -> None:
