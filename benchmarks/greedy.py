@@ -1,22 +1,24 @@
 """A search of train.py as it comes, against greedy hill-climbing at equal trials.
 
-    python benchmarks/greedy.py [--trials 40] [--seeds 3] [--strategies population greedy]
+    python benchmarks/greedy.py [--trials 40] [--seeds 3] [--jobs 2] [--strategies ...]
 
 Each search is `evo run` in a project of its own, on the CPU, with no model. What it reports as best
-is then measured anew with seeds that no search has used, beside the baseline: the gain that it says
-it has found, and the gain that is there. Strategies of one seed run at the same time, one trial
-each, so that they share whatever else the machine does; a trial's budget is CPU time.
+is then measured anew beside the baseline, with seeds that no search has used: the gain that it says
+it has found, and the gain that is there. Searches run side by side, one trial each, so that they
+share whatever else the machine does; a trial's budget is CPU time.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ def evo(folder: Path, *arguments: str) -> str:
 
 def search(folder: Path, strategy: str, seed: int, trials: int) -> dict[str, Any]:
     """Runs one search; its summary, and the text of what it reports as best."""
-    evo(folder.parent, "init", folder.name)
+    evo(folder.parent, "init", str(folder))
     evo(
         folder, "run", "--plain", "--slots", "1", "--trials", str(trials), "--seed", str(seed),
         "--strategy", strategy,
@@ -47,17 +49,36 @@ def search(folder: Path, strategy: str, seed: int, trials: int) -> dict[str, Any
     best: dict[str, Any] = json.loads(evo(folder, "best", "--json"))
     evo(folder, "checkout", "best", "--output", "best.py")
     [counts] = json.loads(evo(folder, "sql", "--json", COUNTS))
-    return best | counts
+    best.update(counts)
+    return best
 
 
 def measure(file: Path, measures: int) -> list[float]:
     said = json.loads(
         evo(
-            file.parent, "eval", file.name, "--json", "--slots", "2",
+            file.parent, "eval", file.name, "--json", "--slots", "1",
             "--seeds", str(measures), "--seed", str(FIRST_FRESH_SEED),
         )
     )  # fmt: skip
     return [float(one["score"]) for one in said]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one search came to."""
+
+    best: dict[str, Any]
+    """As `evo best --json` says it, with the number of trials and variants."""
+    gains: list[float]
+    """Of its best over the baseline, by fresh seed: both are measured at the same time."""
+
+
+def find(folder: Path, strategy: str, seed: int, options: argparse.Namespace) -> Found:
+    best = search(folder, strategy, seed, options.trials)
+    files = (folder / "train.py", folder / "best.py")
+    with ThreadPoolExecutor(2) as pool:
+        before, after = pool.map(measure, files, [options.measures] * 2)
+    return Found(best, [one - other for one, other in zip(before, after, strict=True)])
 
 
 def main() -> None:
@@ -66,39 +87,38 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--measures", type=int, default=5)
     parser.add_argument("--strategies", nargs="+", default=["population", "greedy"])
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=2,
+        help="searches at a time; each takes a core, and two when its best is measured",
+    )
     parser.add_argument("--folder", type=Path, help="keeps the projects; default: a temporary one")
     options = parser.parse_args()
-    root = options.folder or Path(tempfile.mkdtemp(prefix="evo-greedy-"))
+    if options.measures < 2:
+        parser.error("--measures: a standard error takes two at least")
+    root = (options.folder or Path(tempfile.mkdtemp(prefix="evo-greedy-"))).resolve()
     root.mkdir(parents=True, exist_ok=True)
-    baseline: list[float] = []
-    print("| strategy | seed | trials | variants | says it gained | has gained | std. error |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
     gains: dict[str, list[float]] = {name: [] for name in options.strategies}
-    for seed in range(options.seeds):
-        folders = {name: root / f"{name}-{seed}" for name in options.strategies}
-        with ThreadPoolExecutor(len(folders)) as pool:
-            going = {
-                name: pool.submit(search, folder, name, seed, options.trials)
-                for name, folder in folders.items()
-            }
-        for name, folder in folders.items():
-            best = going[name].result()
-            if not baseline:
-                baseline = measure(folder / "train.py", options.measures)
-            scores = measure(folder / "best.py", options.measures)
-            gain = statistics.mean(baseline) - statistics.mean(scores)
-            error = (
-                statistics.variance(baseline) / len(baseline)
-                + statistics.variance(scores) / len(scores)
-            ) ** 0.5
-            gains[name].append(gain)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        going = {
+            (name, seed): pool.submit(find, root / f"{name}-{seed}", name, seed, options)
+            for seed in range(options.seeds)
+            for name in options.strategies
+        }
+        print("| strategy | seed | trials | variants | says it gained | has gained | std. error |")
+        print("|---|---:|---:|---:|---:|---:|---:|", flush=True)
+        for (name, seed), one in going.items():
+            found = one.result()
+            gains[name].append(statistics.mean(found.gains))
+            error = statistics.stdev(found.gains) / math.sqrt(len(found.gains))
             print(
-                f"| {name} | {seed} | {best['trials']} | {best['variants']} "
-                f"| {best['gain'] or 0.0:+.4f} | {gain:+.4f} | {error:.4f} |",
+                f"| {name} | {seed} | {found.best['trials']} | {found.best['variants']} "
+                f"| {found.best['gain'] or 0.0:+.4f} | {gains[name][-1]:+.4f} | {error:.4f} |",
                 flush=True,
             )
-    for name, found in gains.items():
-        print(f"| {name} | median | | | | {statistics.median(found):+.4f} | |")
+    for name, measured in gains.items():
+        print(f"| {name} | median | | | | {statistics.median(measured):+.4f} | |")
 
 
 if __name__ == "__main__":

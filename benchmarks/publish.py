@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from evo.archive.archive import Archive, RunRecord
@@ -83,11 +84,11 @@ def measure(trials: int) -> str:
         publisher = Publisher(lambda: publish(archive, copy), copy)
         whole, writing, quiet = [], [], []
         for again in range(10):
-            quiet.append(milliseconds(lambda n=trials + 3 * again: add(archive, n)))
+            quiet.append(milliseconds(partial(add, archive, trials + 3 * again)))
             began = time.perf_counter()
             publisher.request()
             time.sleep(0.001)  # the copy is under way when the engine writes on
-            writing.append(milliseconds(lambda n=trials + 3 * again + 1: add(archive, n)))
+            writing.append(milliseconds(partial(add, archive, trials + 3 * again + 1)))
             publisher.flush()
             whole.append(1000 * (time.perf_counter() - began))
         publisher.close()

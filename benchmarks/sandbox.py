@@ -52,7 +52,7 @@ def main() -> None:
     staged()
     good = [one.tier for one in survey(all_of_them=True) if one.good]
     sandboxes = {tier: TierSandbox(tier) for tier in (*TRIED, Tier.OPEN) if tier in (*good, "open")}
-    taken: dict[str, list[tuple[float, float]]] = {"bare": []} | {one: [] for one in sandboxes}
+    taken: dict[str, list[tuple[float, float]]] = {one: [] for one in ("bare", *sandboxes)}
     for sandbox in sandboxes.values():
         walled(sandbox)  # finds control groups and paths, once a referee
     for _ in range(options.starts):

@@ -16,11 +16,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from evo.nouns import Direction, Trial
 from evo.search.breeding import Plan
 from evo.search.evolution import Evolution
 from evo.simulate.landscape import Kind, Landscape
-from evo.simulate.simulation import Simulation, founders
+from evo.simulate.simulation import Simulation
 
 IDEAS = 20_000
 STRETCHES = 8
@@ -67,9 +69,11 @@ class Clock:
 
 
 def main() -> None:
+    threadpool_limits(1, "blas")  # as in an engine
     variants = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    clock = Clock(Evolution(Plan(Direction.MINIMISE, founders(), 8, 16, 2)))
-    Simulation(clock, Wide(Kind.SPARSE, 0), 1.0, 1, 0).run(variants)
+    landscape = Wide(Kind.SPARSE, 0)
+    clock = Clock(Evolution(Plan(Direction.MINIMISE, landscape.founders, 8, 16, 2)))
+    Simulation(clock, landscape, 1.0, 1, 0).run(variants)
     width = max(1, clock.variants // STRETCHES)
     print(f"{'variants':>12} {'median':>8} {'quartiles':>16} {'worst':>8}   CPU ms a trial")
     for first in range(0, clock.variants, width):

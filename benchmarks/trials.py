@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from evo.arena.compiled import Kept
 from evo.arena.profile import choose
 from evo.arena.referee_process import RefereeProcess
 from evo.arena.worker import Answer, Failed, Measure, Measured, Setup
@@ -78,14 +79,14 @@ def main() -> None:
     )
     print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
-        compiled = "" if options.apart else f"{folder}/compiled.zip"
+        compiled = None if options.apart else Kept(f"{folder}/compiled.zip", trusted=True)
         slot = Slot(settings)
         for seed in range(options.seeds):
             if options.apart and seed:
                 slot.close()
                 slot = Slot(settings)
             began = time.monotonic()
-            one = slot.measure(Measure(seed, source, seed, "", compiled=compiled, trusted=True))
+            one = slot.measure(Measure(seed, source, seed, "", compiled=compiled))
             print(row(seed, one, time.monotonic() - began), flush=True)
             scores += [one.score] if one.score is not None else []
         slot.close()

@@ -153,9 +153,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How many variants live; the worst give way."""
     founders: Annotated[int, Meta(ge=0)] = 8
     """How many founders are drawn into generation zero, beside the baseline."""
-    confirmations: Count = 2
+    confirmations: Annotated[int, Meta(ge=1, le=12)] = 2
     """Trials, each with a fresh seed, that a challenger and the champion need before one of them
-    can be called better."""
+    can be called better. No variant is given more than 12."""
     false_kills: Annotated[float, Meta(ge=0, lt=0.5)] = 0.02
     """Share of true improvements that early stopping may cost. 0 stops no trial."""
     memory_limit_mb: Positive | None = None

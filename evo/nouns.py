@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 
@@ -394,3 +394,8 @@ class Event:
     at: datetime
     kind: str
     text: str
+
+
+def utc(seconds: float) -> datetime:
+    """A moment, given in Unix seconds, as records keep it: UTC, naive."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)

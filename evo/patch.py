@@ -22,6 +22,8 @@ from evo.errors import PatchError
 NO_NEWLINE = "\\ No newline at end of file\n"
 WEIGHED_LINES = 50
 """Lines of a hunk that are looked at to say where it fits least badly."""
+MOST_PAIRS = 20_000_000
+"""Lines of a text times the hunks and lines of a patch that are looked for in it."""
 _HEADERS = ("Title", "Rationale")
 _DIFF = re.compile(r"^--- .*\n\+\+\+ .*\n@@ -\d", re.MULTILINE)
 
@@ -61,7 +63,13 @@ def apply(source: str, patch: str) -> str:
     if not patch.strip():
         return source
     lines, made, at, drift = _lines(source), list[str](), 0, 0
-    for number, hunk in enumerate(_hunks(patch), 1):
+    hunks = _hunks(patch)
+    if len(lines) * sum(1 + len(hunk) for hunk in hunks) > MOST_PAIRS:
+        raise PatchError(
+            f"a patch of {len(hunks):,} hunks is too long for a text of {len(lines):,} lines; "
+            "hand in the whole file instead"
+        )
+    for number, hunk in enumerate(hunks, 1):
         edits = list(_edits(hunk))
         old = [text for kind, text in edits if kind != LINE_TYPE_ADDED]
         # A hunk without old lines names the line that it follows, any other its first one.

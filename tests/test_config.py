@@ -7,6 +7,7 @@ import pytest
 from evo.config import FOUNDERS, Settings, load, models_of, parse
 from evo.errors import SettingsError
 from evo.nouns import Direction, Recipe
+from evo.search.evolution import MOST_REPLICATES
 
 
 def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
@@ -58,6 +59,7 @@ def test_another_tools_table_is_none_of_our_business(tmp_path: Path) -> None:
         ({"models": [{"name": "x", "api_key": "sk-1"}]}, "no setting `api_key`"),
         ({"agent": {"comand": "x"}}, "did you mean `command`"),
         ({"cost": 0}, "tool.evo.cost"),
+        ({"confirmations": MOST_REPLICATES + 1}, "<= 12, for `tool.evo.confirmations`"),
     ],
 )
 def test_a_mistake_is_one_line(table: dict[str, object], words: str) -> None:
@@ -65,6 +67,10 @@ def test_a_mistake_is_one_line(table: dict[str, object], words: str) -> None:
         parse(table)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_promotion_may_take_as_many_trials_as_a_variant_is_given() -> None:
+    assert parse({"confirmations": MOST_REPLICATES}).confirmations == MOST_REPLICATES
 
 
 def test_a_file_that_is_not_toml_says_where(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.projects import evo, rows
@@ -54,6 +55,24 @@ def test_a_fresh_project_searches(project: Path, variables: dict[str, str]) -> N
         "WHERE trial = trials.id) > 0 FROM trials WHERE seq IS NOT NULL",
     )
     assert found == [(True, "search", True, True, True)] * 3
+
+
+@pytest.mark.torch
+def test_a_variant_is_scored_as_its_run_was_begun_whatever_the_settings_say(
+    project: Path, variables: dict[str, str]
+) -> None:
+    settings = SETTINGS.replace("budget_seconds = 1", "budget_seconds = 1000")
+    (project / "pyproject.toml").write_text(settings)
+    evo(project, "run", "--trials", "1", "--budget", "1", "--plain", variables=variables)
+    (project / "pyproject.toml").write_text(f'{settings}data = "nowhere"\n')
+    [scored] = json.loads(evo(project, "score", "0", "--json", variables=variables).stdout)
+    assert (scored["status"], scored["split"]) == ("scored", "search")
+
+    with duckdb.connect(str(project / "archive" / "main" / "archive.duckdb")) as connection:
+        connection.execute("UPDATE runs SET data_sha = 'ab'")
+    done = evo(project, "score", "0", variables=variables, check=False)
+    assert done.returncode == 2
+    assert "begun with data_sha ab, not" in done.stderr
 
 
 @pytest.mark.slow

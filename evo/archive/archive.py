@@ -86,6 +86,7 @@ class Archive:
         self._store = store
         known = self.run()
         self._self_reported = known is not None and known.recipe is Recipe.COMMAND
+        self._session: datetime | None = None  # when it began
 
     @classmethod
     def open(cls, path: Path, schema: Schema | None = None) -> Archive:
@@ -134,14 +135,14 @@ class Archive:
         """An engine begins to work on this run."""
         values = {"started_at": at, "pid": os.getpid(), "host": socket.gethostname()}
         self._store.insert("sessions", values)
+        self._session = at
 
     def end_session(self, at: datetime, how: str) -> None:
-        """The engine that began last ends; `how` says why."""
+        """The engine that began here ends; `how` says why. Nothing happens if none did."""
         with self._store.transaction() as cursor:
             cursor.execute(
-                "UPDATE sessions SET ended_at = ?, how = ? "
-                "WHERE started_at = (SELECT max(started_at) FROM sessions)",
-                [at, storable(how)],
+                "UPDATE sessions SET ended_at = ?, how = ? WHERE started_at = ? AND pid = ?",
+                [at, storable(how), self._session, os.getpid()],
             )
 
     def record_program(self, program: Program, at: datetime) -> None:
@@ -336,8 +337,10 @@ class Archive:
         return int(found[0]["variant"]) if found else None
 
     def next_ids(self) -> NextIds:
+        """What goes on from here. What a model was asked for keeps its id, made or not."""
         [row] = self._store.select(
-            "SELECT (SELECT coalesce(max(id) + 1, 0) FROM proposals) AS proposal, "
+            "SELECT (SELECT coalesce(max(id) + 1, 0) FROM "
+            "(SELECT id FROM proposals UNION ALL SELECT proposal FROM llm_calls)) AS proposal, "
             "(SELECT coalesce(max(id) + 1, 0) FROM variants) AS variant, "
             "(SELECT coalesce(max(id) + 1, 0) FROM trials) AS trial"
         )

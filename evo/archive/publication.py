@@ -72,6 +72,8 @@ class Publisher:
                 self.last_error = None
             except (EvoError, OSError) as error:
                 self.last_error = f"{self._destination} can't be published: {error}"
+            except Exception as error:  # whoever waits for this thread has to hear of it
+                self.last_error = f"{self._destination} can't be published: bug: {error!r}"
             with self._wake:
                 self._done = wanted  # requests that came meanwhile are served by one more copy
                 self._wake.notify_all()

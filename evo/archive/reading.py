@@ -43,7 +43,7 @@ class Relation:
 
 
 class Reader:
-    """A published archive, open for reading; use it in a `with` block."""
+    """A published archive, open for reading; use it in a `with` block, or close it."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -95,6 +95,10 @@ class Reader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the file back."""
         self._connection.close()
 
     def interrupt(self) -> None:
@@ -137,6 +141,7 @@ class Reader:
             raise ArchiveError(self._explain(error)) from error
         finally:
             timer.cancel()
+            timer.join()  # or it may still hold the connection when the process ends
 
     def relations(self) -> list[Relation]:
         """What can be asked: tables, views and table macros, with their comments."""

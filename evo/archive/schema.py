@@ -73,7 +73,7 @@ def shipped() -> Schema:
     return Schema(VERSION, tables, views, migrations)
 
 
-VERSION = 3
+VERSION = 4
 FILES = ("schema.sql", "views.sql")
 
 

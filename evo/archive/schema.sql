@@ -94,7 +94,7 @@ CREATE TABLE parents (
     position INTEGER NOT NULL,
     PRIMARY KEY (variant, position)
 );
-COMMENT ON TABLE parents IS 'Edges of the lineage; a crossover has two';
+COMMENT ON TABLE parents IS 'Edges of the lineage; a crossover has several';
 COMMENT ON COLUMN parents.position IS '0 is the parent that the diff is against';
 
 CREATE TABLE trials (

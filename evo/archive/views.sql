@@ -1,10 +1,16 @@
 -- What can be asked of an archive by name. Made anew whenever a file comes to another version.
+--
+-- A variant that was caught cheating has no score, for the search takes all it had; the baseline is
+-- what all others are compared with, and keeps its own.
 
 CREATE OR REPLACE VIEW lineage AS
 WITH means AS (
     SELECT variant, avg(score) AS score, stddev_samp(score) AS std, count(score) AS trials,
            bool_or(self_reported) AS self_reported
-    FROM trials WHERE status = 'scored' GROUP BY variant
+    FROM trials
+    WHERE status = 'scored'
+      AND variant NOT IN (SELECT variant FROM trials WHERE status = 'dishonest' AND variant <> 0)
+    GROUP BY variant
 ), kin AS (
     SELECT variant, list(parent ORDER BY position) AS parents FROM parents GROUP BY variant
 )
@@ -36,7 +42,10 @@ COMMENT ON VIEW champion_path IS 'From the baseline to the present champion alon
 CREATE OR REPLACE VIEW optimism AS
 WITH both_splits AS (
     SELECT variant, avg(score) AS search, avg(holdout_score) AS holdout, count(*) AS trials
-    FROM trials WHERE status = 'scored' AND holdout_score IS NOT NULL GROUP BY variant
+    FROM trials
+    WHERE status = 'scored' AND holdout_score IS NOT NULL
+      AND variant NOT IN (SELECT variant FROM trials WHERE status = 'dishonest' AND variant <> 0)
+    GROUP BY variant
 ), promotions AS (
     SELECT variant, min(seq) AS seq, min(promoted_at) AS promoted_at FROM champions GROUP BY variant
 )
@@ -55,7 +64,10 @@ COMMENT ON VIEW optimism IS 'Each champion on both splits: how much selection ha
 CREATE OR REPLACE VIEW noise AS
 SELECT sqrt(sum(squares) / nullif(sum(freedom), 0)) AS std, sum(freedom)::BIGINT AS freedom FROM (
     SELECT var_pop(score) * count(score) AS squares, count(score) - 1 AS freedom
-    FROM trials WHERE status = 'scored' GROUP BY variant HAVING count(score) > 1
+    FROM trials
+    WHERE status = 'scored'
+      AND variant NOT IN (SELECT variant FROM trials WHERE status = 'dishonest' AND variant <> 0)
+    GROUP BY variant HAVING count(score) > 1
 );
 COMMENT ON VIEW noise IS 'Standard deviation of one trial, pooled over the variants with replicates';
 

@@ -12,7 +12,9 @@ import shlex
 import time
 from pathlib import Path
 
+from evo.arena.compiled import Kept
 from evo.arena.rules import (
+    LARGEST_NUMBER,
     TICK_SECONDS,
     WALL_PER_CPU_SECOND,
     EndedError,
@@ -29,7 +31,8 @@ from evo.nouns import Clock, Measurement, Resources, Status, Task
 from evo.sandbox.sandbox import Cell, Limits, Sandbox
 from evo.text import clean_text
 
-NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+NUMBER = r"([-+]?(?:\d++\.?\d*+|\.\d++)(?:[eE][-+]?\d++)?)"
+"""What is read once isn't read again in parts: a script may print thousands of digits."""
 LAST_BYTES = 16 * 1024
 """The score is looked for in so much of the end of the output."""
 
@@ -51,7 +54,7 @@ class CommandReferee:
         self._task, self._sandbox, self._rules, self._gpu = task, sandbox, rules, gpu
         try:
             self._words = shlex.split(task.command)
-            text = task.pattern or rf"(?m)^\s*{re.escape(task.metric)}\s*[:=]\s*{NUMBER}\s*$"
+            text = task.pattern or rf"(?m)^\s*+{re.escape(task.metric)}\s*+[:=]\s*+{NUMBER}\s*$"
             self._pattern = re.compile(text)
             self._crash = re.compile(task.crash_pattern) if task.crash_pattern else None
         except (ValueError, re.error) as error:
@@ -69,8 +72,7 @@ class CommandReferee:
         split: Split = Split.SEARCH,
         deep: bool = False,
         log: Path | None = None,
-        compiled: Path | None = None,
-        trusted: bool = False,
+        compiled: Kept | None = None,
         watch: Watch | None = None,
     ) -> Measurement:
         """Runs one variant once.
@@ -82,12 +84,12 @@ class CommandReferee:
             deep: Changes nothing: what a script says of itself can't be audited.
             log: Where what it prints is kept.
             compiled: Changes nothing: what a command does with compilers isn't known.
-            trusted: Changes nothing.
             watch: Who looks on; may stop the trial.
 
         Raises:
             ArenaError: It couldn't be run, through no fault of the variant.
         """
+        self._sandbox.settle(self._gpu)
         began, used = time.monotonic(), 0.0
         status, score, cause = Status.SCORED, None, ""
         words = [
@@ -134,7 +136,7 @@ class CommandReferee:
 
     def _used(self, cell: Cell, began: float) -> float:
         if self._rules.clock is Clock.CPU:
-            return cell.meter.cpu_seconds()
+            return cell.meter.most_cpu_seconds()
         return time.monotonic() - began
 
     def _wait(self, cell: Cell, watch: Watch) -> float:
@@ -178,4 +180,10 @@ class CommandReferee:
             raise EndedError(Status.CRASHED, f"its score isn't a number: {error}") from error
         if not math.isfinite(score):
             raise EndedError(Status.CRASHED, f"nan: its score is {score}")
+        if abs(score) > LARGEST_NUMBER:
+            raise EndedError(
+                Status.CRASHED,
+                f"its score is {score:g}, and what is further than {LARGEST_NUMBER:g} from zero "
+                "isn't taken; print it in another unit",
+            )
         return score

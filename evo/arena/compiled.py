@@ -3,7 +3,7 @@
 Compiling takes longer than anything else before the first batch on a GPU, and most variants compile
 what the baseline does. But whoever wrote to another trial's cache could decide what that runs. So
 each trial has caches of its own, and they begin with what a text left behind that a person wrote.
-This runs in cells; nobody else looks into the bytes.
+`gather` and `lay` run in cells; nobody else looks into the bytes.
 """
 
 from __future__ import annotations
@@ -12,12 +12,38 @@ import io
 import os
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+import msgspec
 
 CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 """Variables that say where compilers keep what they made."""
 MOST_BYTES = 256 << 20
 """That are handed on."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The file of it that trials share; a full disk costs later ones some seconds."""
+
+    file: str
+    trusted: bool
+    """Whether a person wrote the text that is trained: then it is made, if it isn't there."""
+
+    def read(self) -> bytes:
+        with suppress(OSError):
+            return Path(self.file).read_bytes()
+        return b""
+
+    def write(self, content: bytes | bytearray) -> None:
+        """Whole or not at all."""
+        draft = Path(f"{self.file}.{os.getpid()}")
+        try:
+            draft.write_bytes(content)
+            draft.replace(self.file)
+        except OSError:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
 
 
 def gather(environment: Mapping[str, str] = os.environ) -> bytes:

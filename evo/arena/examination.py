@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from evo.arena import audit
 from evo.arena.audit import Cuts, Finding, Judgement, Tokens
-from evo.arena.job import Fault, FaultKind, Job, Role
+from evo.arena.job import NONSENSE, Fault, FaultKind, Job, Role
 from evo.arena.reference import Reference
 from evo.arena.rules import TICK_SECONDS, EndedError, Rules, Watch, check_memory, check_stop
 from evo.arena.scoring import bits_per_byte, rows_of
@@ -37,6 +37,9 @@ FIRST_ANSWER_SECONDS = {Clock.CPU: 5.0, Clock.WALL: 60.0}
 have to compile. Who trains on can do it only here: later answers must agree with it."""
 FIRST_ANSWER_SHARE = 0.1
 """Of the budget, on top of that."""
+MOST_NATS = 100.0
+"""Of a mean claim; guessing evenly costs some 10. Far beyond it single precision is off by more
+than an honest model may be, and who is lost would be called a liar."""
 SELF_NATS = 0.01
 """By so much A's own logits may differ from what A claims."""
 
@@ -123,6 +126,10 @@ class Examiner:
         positions = chance.integers(0, rows.shape[1] - 1, size)
         everything = np.arange(size)
         claims, own = ask.all_of(cells.take(), shown, positions, shown[everything, positions + 1])
+        if (mean := claims.mean(dtype=np.float64)) > MOST_NATS:
+            raise EndedError(
+                Status.CRASHED, f"it diverged: its predictions cost {mean:,.0f} nats a token"
+            )
         if np.abs(own - claims[everything, positions]).max() > SELF_NATS:
             raise EndedError(Status.DISHONEST, "its claims aren't what its own logits say")
         if claims.min() < -audit.OUTLIER_NATS:
@@ -255,7 +262,7 @@ class Questions:
         if self._rules.clock is not Clock.CPU:
             return time.monotonic()
         cell.meter.survey(at_once=True)
-        return cell.meter.cpu_seconds()
+        return cell.meter.most_cpu_seconds()
 
     def _look_after(self, cell: Cell, deadline: float) -> None:
         check_memory(cell, self._rules.memory_mb)
@@ -283,7 +290,7 @@ def _fault(frame: Frame) -> EndedError:
     """What went wrong, by its kind alone: the words of a scorer may hold validation text."""
     try:
         kind = msgspec.json.decode(bytes(frame.body), type=Fault).kind
-    except msgspec.MsgspecError:
+    except NONSENSE:
         return EndedError(Status.CRASHED, "scoring broke the protocol")
     return EndedError(*_FAULTS[kind])
 

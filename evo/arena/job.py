@@ -8,6 +8,9 @@ import msgspec
 
 from evo.nouns import Clock
 
+NONSENSE = (msgspec.MsgspecError, RecursionError)
+"""What decoding a cell's words may raise: they may be nested without end."""
+
 
 class Role(StrEnum):
     """What a cell is for."""

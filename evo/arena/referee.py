@@ -8,13 +8,13 @@ cells and believes none of them further than it must.
 
 from __future__ import annotations
 
-import os
 import time
-from contextlib import suppress
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
+from evo.arena.compiled import Kept
 from evo.arena.examination import DEEP_PASSES, EVERYDAY_PASSES, Examiner
 from evo.arena.job import Job, Role
 from evo.arena.preflight import SCALE, SEQUENCE_LEN, VOCAB_SIZE
@@ -64,7 +64,7 @@ class Referee:
         in_series: bool = False,
     ) -> None:
         self._corpus, self._sandbox, self._rules = corpus, sandbox, rules
-        self._filename = filename
+        self._filename, self._gpu = filename, gpu
         self._examiner = Examiner(corpus, rules)
         self._cells = Cells(lambda: self._start(gpu))
         self._ahead = int(in_series and rules.clock is Clock.WALL)
@@ -77,8 +77,7 @@ class Referee:
         split: Split = Split.SEARCH,
         deep: bool = False,
         log: Path | None = None,
-        compiled: Path | None = None,
-        trusted: bool = False,
+        compiled: Kept | None = None,
         watch: Watch | None = None,
     ) -> Measurement:
         """Trains and scores one variant once.
@@ -90,8 +89,7 @@ class Referee:
             deep: Whether the audit takes many more positions, and the same weights are scored on
                 the holdout split too: for a variant that may become the champion.
             log: Where what it prints is kept.
-            compiled: File of what compilers left in a trial of a trusted text, if there was one.
-            trusted: Whether a person wrote this text: then that file is made, if it isn't there.
+            compiled: What compilers left in a trial of a trusted text, if that is shared.
             watch: Who looks on; may stop the trial.
 
         Returns:
@@ -100,56 +98,72 @@ class Referee:
         Raises:
             ArenaError: The trial couldn't be run, through no fault of the variant.
         """
-        began, tally = time.monotonic(), Tally()
-        watch = watch or Nobody()
-        verdict: Verdict | None = None
-        confirmed: Verdict | None = None
-        known = _read(compiled)
-        job = msgspec.structs.replace(
-            self._job(Role.TRAIN, source, seed),
-            hands_in_compiled=trusted and compiled is not None and not known,
-        )
-        cells = self._cells
-        training = Training(
-            job,
-            self._rules,
-            self._corpus,
-            cells.take(log),
-            lambda: cells.prepare(SCORERS + self._ahead),
-            watch,
-            tally,
-            known,
-        )
+        began, tally, watch = time.monotonic(), Tally(), watch or Nobody()
+        job, verdicts = self._job(Role.TRAIN, source, seed), dict[Split, Verdict]()
+        self._sandbox.settle(self._gpu)
         try:
-            with training:
-                weights = training.run()
-            examine = self._examiner.examine
-            passes = DEEP_PASSES if deep else EVERYDAY_PASSES
+            weights = self._train(job, log, compiled, watch, tally)
             with tally.scoring():
-                cells.prepare(SCORERS)
-                verdict = examine(cells, job, weights, split, passes, watch)
-                if deep and verdict.honest and split is Split.SEARCH:
-                    confirmed = examine(cells, job, weights, Split.HOLDOUT, 1, watch)
-            status, cause = _judge(verdict, confirmed)
-            if compiled is not None and training.left:
-                _write(compiled, training.left)
+                self._score(job, weights, split, deep, watch, verdicts)
+            status, cause = _judge(verdicts.values())
         except EndedError as ended:
             status, cause = ended.status, ended.cause
         finally:
-            cells.close(but=self._ahead)
-        scored = status is Status.SCORED
+            self._cells.close(but=self._ahead)
+        scores = {one: verdict.audited for one, verdict in verdicts.items()}
+        if status is not Status.SCORED:
+            scores.clear()
         return Measurement(
             status=status,
-            score=verdict.audited if scored and verdict else None,
+            score=scores.get(split),
             cause=cause,
-            verdict=verdict,
-            holdout_score=confirmed.audited if scored and confirmed else None,
+            verdict=verdicts.get(split),
+            holdout_score=scores.get(Split.HOLDOUT) if deep and split is Split.SEARCH else None,
             resources=tally.resources(self._rules, time.monotonic() - began),
             curve=tuple(tally.curve),
             device=self._rules.device,
             split=str(split),
             data_sha=self._corpus.sha,
         )
+
+    def _train(
+        self, job: Job, log: Path | None, compiled: Kept | None, watch: Watch, tally: Tally
+    ) -> bytearray:
+        """The weights that it hands in."""
+        known = compiled.read() if compiled else b""
+        makes = compiled is not None and compiled.trusted and not known
+        training = Training(
+            msgspec.structs.replace(job, hands_in_compiled=makes),
+            self._rules,
+            self._corpus,
+            self._cells.take(log),
+            lambda: self._cells.prepare(SCORERS + self._ahead),
+            watch,
+            tally,
+            known,
+        )
+        with training:
+            weights = training.run()
+        if compiled and training.left:
+            compiled.write(training.left)
+        return weights
+
+    def _score(
+        self,
+        job: Job,
+        weights: bytearray,
+        split: Split,
+        deep: bool,
+        watch: Watch,
+        verdicts: dict[Split, Verdict],
+    ) -> None:
+        """Adds a verdict for each split that is scored."""
+        examine, cells = self._examiner.examine, self._cells
+        cells.prepare(SCORERS)
+        passes = DEEP_PASSES if deep else EVERYDAY_PASSES
+        verdicts[split] = examine(cells, job, weights, split, passes, watch)
+        if deep and verdicts[split].honest and split is Split.SEARCH:
+            verdicts[Split.HOLDOUT] = examine(cells, job, weights, Split.HOLDOUT, 1, watch)
 
     def check(self, source: str, *, log: Path | None = None) -> str:
         """A dry run with tiny shapes on the CPU; why the variant would fail, or nothing."""
@@ -215,25 +229,8 @@ class Referee:
         )
 
 
-def _read(file: Path | None) -> bytes:
-    with suppress(OSError):
-        return b"" if file is None else file.read_bytes()
-    return b""
-
-
-def _write(file: Path, content: bytes | bytearray) -> None:
-    """Whole or not at all; a full disk costs later trials some seconds."""
-    draft = file.with_suffix(f".{os.getpid()}")
-    try:
-        draft.write_bytes(content)
-        draft.replace(file)
-    except OSError:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-
-
-def _judge(*verdicts: Verdict | None) -> tuple[Status, str]:
+def _judge(verdicts: Iterable[Verdict]) -> tuple[Status, str]:
     for verdict in verdicts:
-        if verdict is not None and not verdict.honest:
+        if not verdict.honest:
             return Status.DISHONEST, verdict.reason
     return Status.SCORED, ""

@@ -92,7 +92,10 @@ class RefereeProcess:
                 try:
                     answer = decoder.decode(line)
                 except msgspec.MsgspecError:
-                    break  # a line cut short: it was killed, as is told below
+                    # A line cut short, by its death as a rule. One that lives isn't listened to
+                    # any more, and would never end by itself.
+                    self._process.kill()
+                    break
                 if isinstance(answer, Failed) and answer.last:
                     last = answer
                 else:

@@ -1,7 +1,8 @@
 """The reference: what a trusted model makes of each scored token, to see what claims are too good.
 
 At first it is a bigram model of the training text, counted by the referee itself; after that, what
-honest trials have claimed. It only decides where an audit looks harder, never what a score is.
+better trials have claimed that were honest. It only decides where an audit looks harder, never what
+a score is.
 """
 
 from __future__ import annotations
@@ -35,7 +36,13 @@ class Reference:
         self._learnt = False
 
     def learn(self, claims: NDArray[np.float32]) -> None:
-        """Takes in what a trial claimed that passed its audit; of shape (rows, T)."""
+        """Takes in what a trial claimed that passed its audit; of shape (rows, T).
+
+        Who is worse than what is known teaches nothing: beside nats in their thousands every other
+        claim would look too good, and a lie no more than the truth.
+        """
+        if claims.mean(dtype=np.float64) > self.nats.mean(dtype=np.float64):
+            return
         keep = MEMORY if self._learnt else 0.0
         self.nats = (keep * self.nats + (1 - keep) * claims).astype(np.float32)
         self._learnt = True

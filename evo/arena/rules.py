@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 import psutil
 
-from evo.arena.job import Fault, FaultKind
+from evo.arena.job import NONSENSE, Fault, FaultKind
 from evo.arena.wire import Frame
 from evo.errors import ArenaError
 from evo.nouns import Clock, CurvePoint, Status
@@ -22,6 +22,9 @@ MOST_PROCESSES = 64
 """Of one cell; compilers start a few."""
 LEAST_FREE_MB = 256
 """Of the machine's memory: what no look at a cell's processes finds is found here."""
+
+LARGEST_NUMBER = 1e30
+"""Of a loss or a score, on either side of zero: whoever compares them squares and draws them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ def fault(frame: Frame) -> EndedError:
     """What the cell's harness says of an exception of the candidate's code."""
     try:
         said = msgspec.json.decode(bytes(frame.body), type=Fault)
-    except msgspec.MsgspecError:
+    except NONSENSE:
         return EndedError(Status.CRASHED, "it broke the protocol: its last words make no sense")
     memory = said.kind is FaultKind.OUT_OF_MEMORY
     return EndedError(Status.OUT_OF_MEMORY if memory else Status.CRASHED, said.text)

@@ -15,8 +15,9 @@ import msgspec
 
 from evo.arena.compiled import MOST_BYTES
 from evo.arena.feed import Feeder, Packer
-from evo.arena.job import CellStats, Job
+from evo.arena.job import NONSENSE, CellStats, Job
 from evo.arena.rules import (
+    LARGEST_NUMBER,
     TICK_SECONDS,
     WALL_PER_CPU_SECOND,
     EndedError,
@@ -229,7 +230,7 @@ class Training:
         self._feeder.order(rows)
 
     def _take_report(self, step: int, loss: float) -> None:
-        if not math.isfinite(loss):
+        if not math.isfinite(loss) or abs(loss) > LARGEST_NUMBER:
             raise EndedError(Status.CRASHED, f"nan: the training loss is {loss} at step {step}")
         point = CurvePoint(
             round(self._used(), 3),
@@ -249,15 +250,16 @@ class Training:
         """Called by the feeder right before the first batch goes out."""
         self._began_wall = time.monotonic()
         self._tally.startup_seconds = self._began_wall - self._started
-        self._began = self._clock()
-
-    def _clock(self) -> float:
-        if self._rules.clock is Clock.CPU:
-            return self._cell.meter.cpu_seconds()
-        return time.monotonic()
+        on_cpu = self._rules.clock is Clock.CPU
+        # What is rounded away here is no credit for later, so it isn't added.
+        self._began = self._cell.meter.cpu_seconds() if on_cpu else time.monotonic()
 
     def _used(self) -> float:
-        return 0.0 if self._began is None else self._clock() - self._began
+        if self._began is None:
+            return 0.0
+        on_cpu = self._rules.clock is Clock.CPU
+        now = self._cell.meter.most_cpu_seconds() if on_cpu else time.monotonic()
+        return now - self._began
 
     def _check_limits(self, reader: FrameReader) -> None:
         check_memory(self._cell, self._rules.memory_mb)
@@ -348,7 +350,7 @@ def _believable(body: bytearray) -> CellStats:
     """A trainee's words about itself, or none of them if they make no sense."""
     try:
         stats = msgspec.json.decode(bytes(body), type=CellStats)
-    except msgspec.MsgspecError:
+    except NONSENSE:
         return CellStats()
     numbers = (stats.parameters, stats.device_memory_mb, stats.data_wait_seconds)
     return stats if all(0 <= number < 1e15 for number in numbers) else CellStats()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 import struct
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -17,6 +18,8 @@ from enum import IntEnum
 HEADER = struct.Struct("<BQ")
 CHUNK = 1 << 20
 """Bytes asked of the pipe at a time."""
+READ_SECONDS = 0.05
+"""For so long a frame that keeps coming is read before somebody else is looked after."""
 
 
 class Kind(IntEnum):
@@ -167,9 +170,11 @@ class FrameReader:
             WireError: A kind or a length that isn't allowed.
         """
         ready, _, _ = select.select([self.descriptor], [], [], max(timeout_seconds, 0.0))
+        deadline = time.monotonic() + READ_SECONDS
         while ready:
             frame = self._advance()
-            if frame is not None:
+            # There may always be one more byte, and whoever asks has other things to look after.
+            if frame is not None or time.monotonic() > deadline:
                 return frame
             ready, _, _ = select.select([self.descriptor], [], [], 0.0)
         return None

@@ -19,6 +19,7 @@ from typing import BinaryIO
 import msgspec
 
 from evo.arena.command import CommandReferee
+from evo.arena.compiled import Kept
 from evo.arena.referee import Referee
 from evo.arena.rules import Rules
 from evo.corpus.corpus import Corpus, Split
@@ -55,10 +56,8 @@ class Measure(msgspec.Struct, frozen=True, tag="measure"):
     deep: bool = False
     """A deeper audit, and a score on the holdout split too."""
     split: Split = Split.SEARCH
-    compiled: str = ""
-    """File of what compilers left in a trial of a trusted text; empty: nothing is carried over."""
-    trusted: bool = False
-    """Whether a person wrote the source, so that what it leaves may be given to others."""
+    compiled: Kept | None = None
+    """What compilers leave in a trial of a trusted text; None: nothing is carried over."""
 
 
 class Check(msgspec.Struct, frozen=True, tag="check"):
@@ -162,8 +161,7 @@ class Worker:
                     deep=request.deep,
                     split=request.split,
                     log=Path(request.log) if request.log else None,
-                    compiled=Path(request.compiled) if request.compiled else None,
-                    trusted=request.trusted,
+                    compiled=request.compiled,
                     watch=_Screen(self, request.trial),
                 )
                 self.answer(Measured(replace(measurement, sandbox=str(tier))))

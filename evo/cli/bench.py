@@ -31,8 +31,8 @@ def bench() -> None:
 @click.option("--strategy", "strategies", multiple=True, type=click.Choice(list(STRATEGIES)),
               help="One to compare; repeatable. Without it, all.")  # fmt: skip
 @click.option("--without", multiple=True, type=click.Choice([*map(str, Part), "each"]),
-              metavar="PART", help="Also population without a part (estimates, replicates, "
-              "stacking, memory, pruning), or without `each`; repeatable.")  # fmt: skip
+              metavar="PART", help=f"Also population without a part ({', '.join(Part)}), or "
+              "without `each`; repeatable.")  # fmt: skip
 @click.option("--landscape", "kinds", multiple=True, type=click.Choice(list(map(str, Kind))),
               default=tuple(map(str, Kind)), show_default=True,
               help="A kind; repeatable.")  # fmt: skip

@@ -36,8 +36,6 @@ KEYS = (
 )  # fmt: skip
 """Where litellm looks for the keys of the larger providers; only whether they are set is told."""
 LEAST_FREE_MB = 2048
-LEAST_GIT = (2, 38)
-"""The first git whose merge-tree writes trees, which crossover needs."""
 ASK_SECONDS = 120.0
 TORCH_QUESTION = (
     "import torch; n = torch.cuda.device_count(); "
@@ -180,10 +178,6 @@ def _git() -> Finding:
     cost = "no search can run: variants are git commits"
     if not said:
         return Finding("git", False, "there is none on the PATH", cost, vital=True)
-    numbers = tuple(int(part) for part in said.split()[2].split(".")[:2] if part.isdigit())
-    if numbers < LEAST_GIT:
-        wanted = ".".join(map(str, LEAST_GIT))
-        return Finding("git", False, said, f"crossover needs git {wanted} or newer")
     return Finding("git", True, said.removeprefix("git version "))
 
 
@@ -222,4 +216,4 @@ def _print(found: list[Finding]) -> None:
         mark = "[green]ok[/]" if one.good else "[red]no[/]"
         text = escape(one.found) + (f"\n[dim]→ {escape(one.cost)}[/]" if one.cost else "")
         table.add_row(mark, one.name, text)
-    Console(highlight=False).print(table)
+    Console(highlight=False, emoji=False).print(table)

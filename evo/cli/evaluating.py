@@ -9,8 +9,10 @@ import secrets
 import statistics
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -19,18 +21,20 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from evo.archive.archive import Archive
 from evo.archive.publication import publish
 from evo.archive.reading import Reader
+from evo.arena.compiled import Kept
 from evo.arena.profile import choose
 from evo.cli import place
 from evo.cli.looking import VARIANT
 from evo.cli.running import prepare_data
 from evo.config import Settings
-from evo.corpus.corpus import Split
-from evo.engine.assembly import now, setups_of
+from evo.corpus.corpus import Corpus, Split
+from evo.engine.assembly import data_folder_of, now, setups_of
 from evo.engine.layout import COMPILED, DATABASE, PUBLISHED, REPOSITORY
+from evo.engine.trials import MOST_ATTEMPTS
 from evo.errors import EvoError
 from evo.executors.executor import TrialEvent, TrialLost, TrialProgress
 from evo.executors.local import LocalExecutor
-from evo.nouns import Measurement, Recipe
+from evo.nouns import Measurement, Recipe, Status
 from evo.operators.screening import screen
 from evo.population.population import Population
 from evo.report.story import resolve
@@ -98,18 +102,28 @@ def score_command(
     winner. `locked` is for the one number that you publish. Each opening of a split that the
     search doesn't score on is recorded (`evo sql "from openings"`) and shown: a text that is
     looked at often is no longer unseen.
+
+    It is measured as the run was begun, whatever the settings say by now.
     """
     settings = place.settings_for(run_name, slots=slots)
     chosen = Split.LOCKED if locked else Split(split)
     if settings.task.recipe is Recipe.COMMAND:
         raise EvoError("a command task scores itself on data of its own: it has no splits")
     with Reader.open(place.published_archive(run_name)) as reader:
+        begun, data_sha = _as_begun(reader)
         number = resolve(reader, variant)
         [[commit]] = reader.query("SELECT commit FROM variants WHERE id = ?", [number]).rows
         earlier = reader.query("SELECT count(*) FROM openings WHERE split = ?", [chosen]).rows[0][0]
+    settings = place.settings_for(run_name, slots=slots, **begun)
     folder = place.run_folder(settings)
     source = Population.open(folder / REPOSITORY, settings.task.editable).source(str(commit))
     prepare_data(settings)
+    sha = Corpus.open(Path(data_folder_of(settings))).sha
+    if sha != data_sha:
+        raise EvoError(
+            f"the run {settings.run} was begun with data_sha {data_sha}, not {sha}: scores on the "
+            f"two don't compare; bring back {settings.arena.data} as it was"
+        )
     numbers = [secrets.randbits(31) for _ in range(seeds)]
     if chosen is Split.SEARCH:
         found = measure(source, numbers, settings)
@@ -143,8 +157,10 @@ def measure(
 ) -> dict[int, Measurement]:
     """One measurement a seed, in as many slots as there are.
 
+    A trial that is lost is run again, as in a search, and is then what infrastructure broke.
+
     Raises:
-        EvoError: A trial couldn't be run, through no fault of the script.
+        EvoError: None could be run, through no fault of the script.
     """
     profile = choose(settings)
     events: queue.SimpleQueue[TrialEvent] = queue.SimpleQueue()
@@ -152,9 +168,9 @@ def measure(
     setups = setups_of(place.project(), settings, profile)[:slots]
     executor = LocalExecutor(setups, events.put)
     kept = tempfile.TemporaryDirectory()  # what compilers leave is for this very text again
-    compiled = str(Path(kept.name) / COMPILED)
+    compiled = Kept(str(Path(kept.name) / COMPILED), trusted=True)
     waiting, found = list(reversed(seeds)), dict[int, Measurement]()
-    shares = dict.fromkeys(seeds, 0.0)
+    shares, starts = dict.fromkeys(seeds, 0.0), Counter[int]()
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
         console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty(),
@@ -165,14 +181,20 @@ def measure(
             while len(found) < len(seeds):
                 while waiting and executor.free_slots:
                     number = waiting.pop()
+                    starts[number] += 1
                     executor.submit(
                         number, source, number, "",
-                        split=split, deep=deep, compiled=compiled, trusted=True,
+                        split=split, deep=deep, compiled=compiled,
                     )  # fmt: skip
                 event = events.get()
-                if isinstance(event, TrialLost):
-                    raise EvoError(event.cause)
-                if isinstance(event, TrialProgress):
+                if isinstance(event, TrialLost) and starts[event.trial] < MOST_ATTEMPTS:
+                    waiting.append(event.trial)
+                elif isinstance(event, TrialLost):
+                    cause = f"it was lost {MOST_ATTEMPTS} times: {event.cause}"
+                    found[event.trial] = Measurement(
+                        Status.INFRASTRUCTURE, cause=cause, split=split
+                    )
+                elif isinstance(event, TrialProgress):
                     share = event.point.elapsed_seconds / profile.task.budget_seconds
                     shares[event.trial] = min(share, 1.0)
                 else:
@@ -181,7 +203,27 @@ def measure(
     finally:
         executor.close()
         kept.cleanup()
+    if all(one.status is Status.INFRASTRUCTURE for one in found.values()):
+        raise EvoError(found[seeds[0]].cause)
     return found
+
+
+def _as_begun(reader: Reader) -> tuple[dict[str, Any], str]:
+    """What a run's scores are made with: dotted settings, and the SHA-256 of its data."""
+    [[budget, clock, scale, device, data, data_sha, settings]] = reader.query(
+        "SELECT budget_seconds, clock, scale, device, data_name, data_sha, settings FROM runs"
+    ).rows
+    arena = json.loads(settings).get("arena", {})
+    begun = {
+        "task.budget_seconds": budget,
+        "task.clock": clock,
+        "task.scale": scale,
+        "arena.device": device,
+        "arena.data": data,
+        "arena.sequence_len": arena.get("sequence_len"),
+        "arena.score_tokens": arena.get("score_tokens"),
+    }
+    return begun, str(data_sha)
 
 
 def _as_json(found: dict[int, Measurement]) -> str:

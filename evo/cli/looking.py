@@ -17,6 +17,7 @@ from rich.syntax import Syntax
 
 from evo.archive.reading import Reader
 from evo.cli import place
+from evo.cli.console import plain_console
 from evo.config import Settings
 from evo.engine.layout import REPOSITORY
 from evo.errors import EvoError
@@ -41,7 +42,7 @@ def best_command(run_name: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(_story_json(story))
     else:
-        print_best(story, Console())
+        print_best(story, plain_console())
 
 
 @click.command("lineage", epilog=VARIANT)
@@ -55,7 +56,7 @@ def lineage_command(variant: str, run_name: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(_story_json(story))
     else:
-        print_lineage(story, Console())
+        print_lineage(story, plain_console())
 
 
 def _story_json(story: Story) -> str:
@@ -85,7 +86,7 @@ def show_command(variant: str, run_name: str | None, as_json: bool) -> None:
         rows = [dict(zip(trials.columns, row, strict=True)) for row in trials.rows]
         click.echo(json.dumps({"variant": fields, "trials": rows}, default=str))
         return
-    console, step = Console(), story.variant
+    console, step = plain_console(), story.variant
     console.print(f"v{number}  {clean_text(step.title)}", style="bold", highlight=False)
     parents = " and ".join(f"v{parent}" for parent in step.parents) or "nobody: the baseline"
     console.print(f"{step.operator} of {parents}, commit {step.commit[:10]}", highlight=False)
@@ -133,7 +134,7 @@ def diff_command(variant: str, other: str | None, run_name: str | None) -> None:
             raise EvoError("the baseline has no parent; name a second variant to compare it with")
     population = _population(settings)
     old, new = population.source(before), population.source(story.variant.commit)
-    print_diff(diff(old, new, settings.task.editable), Console())
+    print_diff(diff(old, new, settings.task.editable), plain_console())
 
 
 def print_diff(text: str, console: Console) -> None:

@@ -36,6 +36,12 @@ def archive_folder(settings: Settings) -> Path:
     return project() / settings.archive_folder / settings.run
 
 
+def run_flag(settings: Settings) -> str:
+    """What a suggested command needs so as to mean this run: ` --run NAME`; nothing if it is the
+    one that the project's settings name."""
+    return "" if settings.run == settings_for().run else f" --run {settings.run}"
+
+
 def published_archive(run: str | None) -> Path:
     """The published archive of a run, which anybody may open at any time.
 
@@ -52,7 +58,9 @@ def published_archive(run: str | None) -> Path:
     others = sorted(
         found.parent.name for found in (project() / settings.archive_folder).glob(f"*/{PUBLISHED}")
     )
-    advice = f"there is {', '.join(others)} (--run NAME)" if others else "start one with `evo run`"
+    advice = f"start one with `evo run{run_flag(settings)}`"
+    if others:
+        advice = f"there is {', '.join(others)} (--run NAME)"
     raise ArchiveError(f"the run {settings.run} has no archive here; {advice}")
 
 

@@ -49,9 +49,14 @@ def founders() -> None:
 
 @founders.command("list")
 def list_command() -> None:
-    """Name every founder, with its title."""
-    for path in _paths():
-        click.echo(f"{path.stem:<24} {read_founder(path.stem, path.read_text('utf-8')).title}")
+    """Name every founder, with its title, and those that can't be read."""
+    from evo.engine.assembly import read_founders
+
+    founders, warnings = read_founders(_pool())
+    for name, founder in founders.items():
+        click.echo(f"{name:<24} {founder.title}")
+    for warning in warnings:
+        click.echo(warning, err=True)
 
 
 @founders.command("check")
@@ -77,10 +82,18 @@ def _check(path: Path, baseline: str, recipe: Recipe) -> str:
 
 
 def _paths() -> list[Path]:
+    return sorted(_pool().glob("*.patch"))
+
+
+def _pool() -> Path:
+    """The gene pool's folder.
+
+    Raises:
+        EvoError: There is no patch in it.
+    """
     folder = place.project() / place.settings_for().population_folder / FOUNDERS
-    found = sorted(folder.glob("*.patch"))
-    if not found:
+    if not any(folder.glob("*.patch")):
         raise EvoError(
             f"there are no patches in {folder}; `evo init DIR` copies some to start from"
         )
-    return found
+    return folder

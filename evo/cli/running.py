@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from evo.cli import place
+from evo.cli.console import plain_console
 from evo.cli.watching import EventTail, watch
 from evo.config import Settings
 from evo.engine import heartbeat, inbox
@@ -21,7 +22,6 @@ from evo.errors import EvoError, RunHeldError
 from evo.nouns import Recipe
 from evo.text import clean_text
 
-START_SECONDS = 60.0
 OUTPUT = "engine.out"
 
 
@@ -79,7 +79,7 @@ def run_command(plain: bool, detach: bool, **options: Any) -> None:
     overrides = {name: value for name, value in overrides_of(options).items() if value is not None}
     settings = place.settings_for(**overrides)
     folder = place.run_folder(settings)
-    console = Console()
+    console = plain_console()
     _refuse_if_held(settings, heartbeat.read(folder))
     place.editable_text(settings)
     prepare_data(settings)
@@ -88,7 +88,8 @@ def run_command(plain: bool, detach: bool, **options: Any) -> None:
     engine = start_engine(folder, overrides)
     beat = _await_first_beat(folder, engine)
     if detach:
-        console.print(f"evo {settings.run} runs as process {beat.pid}; see `evo status`")
+        flag = place.run_flag(settings)
+        console.print(f"evo {settings.run} runs as process {beat.pid}; see `evo status{flag}`")
         return
     if not plain and console.is_terminal and sys.stdin.isatty():
         if not _attach(settings, folder, console):
@@ -109,7 +110,8 @@ def _attach(settings: Settings, folder: Path, console: Console) -> bool:
         return True
     pid = f" as process {beat.pid}" if beat else ""
     console.print(
-        f"evo {settings.run} works on{pid}: `evo tui` looks in again, `evo stop` stops it",
+        f"evo {settings.run} works on{pid}: `evo tui` looks in again, "
+        f"`evo stop{place.run_flag(settings)}` stops it",
         highlight=False,
     )
     return False
@@ -173,10 +175,12 @@ def enqueue_command(file: Path, title: str | None, run_name: str | None) -> None
         raise EvoError(f"{file} isn't text: {error}") from error
     if not text.strip():
         raise EvoError(f"{file} is empty; hand in a patch, or a whole file")
-    folder = place.run_folder(place.settings_for(run_name))
+    settings = place.settings_for(run_name)
+    folder = place.run_folder(settings)
     inbox.ask(folder, inbox.Verb.ENQUEUE, title=clean_text(title or ""), text=text)
     running = heartbeat.alive(heartbeat.read(folder))
-    click.echo("queued" if running else "kept for the next `evo run`")
+    flag = place.run_flag(settings)
+    click.echo("queued" if running else f"kept for the next `evo run{flag}`")
 
 
 def prepare_data(settings: Settings) -> None:
@@ -189,20 +193,21 @@ def prepare_data(settings: Settings) -> None:
 
 def _refuse_if_held(settings: Settings, beat: Heartbeat | None) -> None:
     if beat is not None and heartbeat.alive(beat):
+        flag = place.run_flag(settings)
         raise RunHeldError(
-            f"an engine works on {settings.run} already (process {beat.pid}); see `evo status`, "
-            "end it with `evo stop`, or start another run with --run NAME"
+            f"an engine works on {settings.run} already (process {beat.pid}); see "
+            f"`evo status{flag}`, end it with `evo stop{flag}`, or start another run with "
+            "--run NAME"
         )
 
 
 def _await_first_beat(folder: Path, engine: subprocess.Popen[bytes]) -> Heartbeat:
-    """Waits until the engine shows itself.
+    """Waits until the engine shows itself, however long it takes to put its stores together.
 
     Raises:
         EvoError: It ended before that; the text is its own.
     """
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
+    while True:
         beat = heartbeat.read(folder)
         if beat is not None and beat.pid == engine.pid:
             return beat
@@ -211,7 +216,6 @@ def _await_first_beat(folder: Path, engine: subprocess.Popen[bytes]) -> Heartbea
             last = said.splitlines()[-1] if said else f"exit status {engine.returncode}"
             raise EvoError(last.removeprefix("error: "))
         time.sleep(0.05)
-    raise EvoError(f"the engine doesn't start; its output is in {folder / OUTPUT}")
 
 
 def _tell_the_end(last: Heartbeat, folder: Path, settings: Settings, console: Console) -> None:
@@ -221,8 +225,10 @@ def _tell_the_end(last: Heartbeat, folder: Path, settings: Settings, console: Co
         said = (folder / OUTPUT).read_text("utf-8", "replace").strip().splitlines()
         words = f" ({said[-1]})" if said else ""
         raise EvoError(
-            f"the engine is gone{words}; nothing that was finished is lost: `evo run` goes on"
+            f"the engine is gone{words}; nothing that was finished is lost: "
+            f"`evo run{place.run_flag(settings)}` goes on"
         )
     if last.phase is Phase.FAILED:
         raise EvoError(last.message)
-    print_summary(place.published_archive(settings.run), console)
+    archive, flag = place.published_archive(settings.run), place.run_flag(settings)
+    print_summary(archive, console, flag)

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from evo.archive.reading import Reader, Table
 from evo.cli import place
+from evo.cli.console import plain_console
 from evo.errors import EvoError
 from evo.text import clean_text
 
@@ -55,7 +56,7 @@ def sql(
         writer.writerow(table.columns)
         writer.writerows(table.rows)
     else:
-        print_table(table, Console())
+        print_table(table, plain_console())
 
 
 def print_table(table: Table, console: Console) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from rich.console import Console
 
 from evo.cli import place
+from evo.cli.console import plain_console
 from evo.cli.watching import progress_words
 from evo.config import Settings
 from evo.engine import heartbeat
@@ -40,7 +41,7 @@ def status_command(run_name: str | None, as_json: bool, watch: bool) -> None:
     """
     status = Status(place.settings_for(run_name))
     if not watch:
-        click.echo(status.json() if as_json else status.text(Console()), nl=as_json)
+        click.echo(status.json() if as_json else status.text(plain_console()), nl=as_json)
         return
     with suppress(KeyboardInterrupt):
         _watch(status, as_json=as_json)
@@ -51,6 +52,7 @@ class Status:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._flag = place.run_flag(settings)
         self._archive = place.archive_folder(settings) / PUBLISHED
         self._summary: tuple[int, int, str] | None = None
 
@@ -64,7 +66,8 @@ class Status:
         if beat is None:
             place.published_archive(self._settings.run)
             raise EvoError(
-                f"nothing is known of an engine of {self._settings.run}; `evo best` looks back"
+                f"nothing is known of an engine of {self._settings.run}; "
+                f"`evo best{self._flag}` looks back"
             )
         return beat, heartbeat.alive(beat)
 
@@ -76,7 +79,7 @@ class Status:
         """The screen, for a console's width and colours."""
         beat, working = self.beat()
         with console.capture() as drawn:
-            console.print(state_words(beat, working), highlight=False, markup=False)
+            console.print(state_words(beat, working, self._flag), highlight=False, markup=False)
             if working:
                 console.print(progress_words(beat), highlight=False)
             for trial in beat.running if working else ():
@@ -100,14 +103,14 @@ class Status:
             return ""
         if self._summary is None or self._summary[:2] != stamp:
             with console.capture() as drawn:
-                print_summary(archive, console)
+                print_summary(archive, console, self._flag)
             self._summary = (*stamp, drawn.get())
         return self._summary[2]
 
 
 def _watch(status: Status, *, as_json: bool) -> None:
     """Looks again and again; ends after the engine has."""
-    console, told = Console(), -1
+    console, told = plain_console(), -1
     draws_over = console.is_terminal and not console.is_dumb_terminal and not as_json
     if draws_over:
         console.clear()
@@ -136,13 +139,19 @@ def _draw_over(text: str, height: int) -> None:
     sys.stdout.flush()
 
 
-def state_words(beat: Heartbeat, working: bool) -> str:
-    """What the engine is doing, or how it ended."""
+def state_words(beat: Heartbeat, working: bool, flag: str) -> str:
+    """What the engine is doing, or how it ended.
+
+    Args:
+        beat: Its last one.
+        working: Whether it is at work.
+        flag: Names the run in the commands that are suggested; see `place.run_flag`.
+    """
     if working:
         return f"evo {beat.run} is {beat.phase}, process {beat.pid}, for {duration(beat.seconds)}"
     if beat.phase is Phase.FAILED:
         return f"evo {beat.run} failed: {beat.message}"
     if beat.phase is Phase.STOPPED:
-        return f"evo {beat.run} is stopped: {beat.message}; `evo run` goes on"
+        return f"evo {beat.run} is stopped: {beat.message}; `evo run{flag}` goes on"
     ago = duration(time.time() - beat.at)
-    return f"evo {beat.run}: its engine is gone, last seen {ago} ago; `evo run` goes on"
+    return f"evo {beat.run}: its engine is gone, last seen {ago} ago; `evo run{flag}` goes on"

@@ -33,15 +33,15 @@ def ask(run_name: str | None, verb: Verb, **arguments: str) -> None:
             or the engine refuses.
     """
     settings = place.settings_for(run_name)
-    folder = place.run_folder(settings)
+    folder, flag = place.run_folder(settings), place.run_flag(settings)
     alive = heartbeat.alive(heartbeat.read(folder))
     if verb.needs_engine and not alive:
-        raise EvoError(f"no engine works on {settings.run}; `evo run` starts one")
+        raise EvoError(f"no engine works on {settings.run}; `evo run{flag}` starts one")
     if not alive and not folder.exists():
-        raise EvoError(f"there is no run {settings.run} here; `evo run` starts one")
+        raise EvoError(f"there is no run {settings.run} here; `evo run{flag}` starts one")
     request = inbox.ask(folder, verb, **arguments)
     if not alive:
-        click.echo("kept for the next `evo run`")
+        click.echo(f"kept for the next `evo run{flag}`")
     elif _taken(folder, request):
         answer = _answer(folder, request)
         if answer.startswith(inbox.REFUSED):

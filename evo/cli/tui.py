@@ -60,6 +60,7 @@ def attach(where: Place) -> LeaveHow | None:
     folder = platformdirs.user_state_path("evo")
     app = RunApp(where, State.load(folder / FILE), notifier=Notifier(_outside()), early=early)
     how = app.run()
+    gc.unfreeze()  # what the app froze: DuckDB counts at the end what nobody gave back, and says so
     if app.return_code:
         raise EvoError("the screen broke; the engine isn't touched by that: `evo status`")
     return how
@@ -108,7 +109,8 @@ def place_of(run: str | None) -> Place:
     found = place_in_project(settings)
     if found.folder is None and not found.archive.exists():
         names = ", ".join(one.name for one in _places())
-        there = f"there is {names}: name one" if names else "`evo run` starts one"
+        start = f"`evo run{place.run_flag(settings)}` starts one"
+        there = f"there is {names}: name one" if names else start
         raise ArchiveError(f"there is no run {settings.run} here; {there}")
     return found
 

@@ -7,10 +7,11 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
+from threadpoolctl import threadpool_limits
 
 from evo import __version__
 from evo.archive.archive import Archive, RunRecord
@@ -30,7 +31,7 @@ from evo.errors import PatchError, PopulationError, SettingsError
 from evo.executors.local import LocalExecutor
 from evo.models.model import Model
 from evo.models.roster import Conduct
-from evo.nouns import Recipe, Task
+from evo.nouns import Recipe, utc
 from evo.operators.ablation import Ablate
 from evo.operators.crossover import Crossover
 from evo.operators.founding import Founder
@@ -74,6 +75,7 @@ def assemble(
         EvoError: A store is held, damaged or of another version, the baseline can't be measured,
             or the run was begun with another task.
     """
+    threadpool_limits(1, "blas")  # the search's matrices are small; the cores have trials to run
     profile = choose(settings)
     cause = screen(baseline, profile.task.recipe)
     if cause:
@@ -100,13 +102,14 @@ def assemble(
     rehearse = profile.task.recipe is Recipe.ARENA
     return Engine(
         rooms,
-        lambda on_proposal: Desk(
+        lambda on_proposal, on_failure: Desk(
             operators=operators(profile) | dict(rooms.studio.operators) | dict(others or {}),
             shelf=rooms.shelf,
             recipe=profile.task.recipe,
             rehearsal=Rehearsal(setups[0]) if rehearse else None,
             known=rooms.known,
             on_proposal=on_proposal,
+            on_failure=on_failure,
             threads=threads(settings, profile, rooms.studio),
         ),
         lambda on_event: LocalExecutor(setups, on_event),
@@ -152,7 +155,6 @@ def open_rooms(
     published, bundled = archive_folder / PUBLISHED, archive_folder / BUNDLE
     return Rooms(
         folder=folder,
-        archive_folder=archive_folder,
         settings=settings,
         task=profile.task,
         archive=archive,
@@ -161,7 +163,7 @@ def open_rooms(
         population=population,
         search=(STRATEGIES | ON_CONSTANTS)[settings.strategy](
             replace(
-                plan(settings, profile.task, founders),
+                plan(settings, profile, founders),
                 arms=studio.arms(),
                 constants=constants(first_text(archive, population) or baseline, profile),
             )
@@ -229,14 +231,15 @@ def _column(profile: Profile) -> int:
     return 1 if profile.device == "cuda" else 0
 
 
-def plan(settings: Settings, task: Task, founders: Mapping[str, FounderPatch]) -> Plan:
+def plan(settings: Settings, profile: Profile, founders: Mapping[str, FounderPatch]) -> Plan:
     """What the strategy has to work with."""
     return Plan(
-        direction=task.direction,
+        direction=profile.task.direction,
         founders=tuple(sorted(founders)),
         first_founders=settings.founders,
         population_size=settings.population_size,
         confirmations=settings.confirmations,
+        slots=profile.slots,
         false_kills=settings.false_kills,
         memory_limit_mb=settings.memory_limit_mb,
     )
@@ -344,4 +347,4 @@ def open_population(path: Path, editable: str, archive: Archive) -> Population:
 
 def now() -> datetime:
     """The time as archives keep it: UTC, naive."""
-    return datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)
+    return utc(time.time())

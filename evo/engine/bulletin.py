@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from evo.archive.archive import Archive
@@ -26,6 +26,7 @@ from evo.nouns import (
     Standing,
     Task,
     Trial,
+    utc,
 )
 from evo.population.population import Population
 from evo.search.search import Search
@@ -38,8 +39,6 @@ class Rooms:
 
     folder: Path
     """population/RUN."""
-    archive_folder: Path
-    """archive/RUN."""
     settings: Settings
     task: Task
     archive: Archive
@@ -176,7 +175,7 @@ class Bulletin:
         self.log("trial", f"{trial.id:>4}  v{trial.variant:<4} {text}  {title}{again}")
 
     def _utc(self) -> datetime:
-        return datetime.fromtimestamp(self._clock(), UTC).replace(tzinfo=None)
+        return utc(self._clock())
 
     def beat(self, queued: int) -> None:
         """Replaces the heartbeat.

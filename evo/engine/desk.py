@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from evo.arena.referee_process import RefereeProcess
 from evo.arena.worker import Answer, Check, Checked, Failed, Setup
-from evo.errors import ArenaError
+from evo.errors import ArchiveError, ArenaError, PopulationError
 from evo.nouns import Brief, Outcome, Proposal, Recipe
 from evo.operators.operator import Operator, Shelf
 from evo.operators.screening import fingerprint, screen
@@ -79,6 +79,8 @@ class Desk:
         known: Variants by fingerprint; read here, kept by the engine.
         on_proposal: Called with every finished proposal and the fingerprint of its text, on a
             thread of the desk.
+        on_failure: Called with what kept a brief from being answered where that is no fault of the
+            operator's, such as a store that can't be read or a full disk; also on such a thread.
         threads: How many briefs are worked on at a time.
     """
 
@@ -91,14 +93,16 @@ class Desk:
         rehearsal: Rehearsal | None,
         known: Mapping[str, int],
         on_proposal: Callable[[Proposal, str], None],
+        on_failure: Callable[[Exception], None],
         threads: int,
     ) -> None:
         self._operators, self._shelf, self._recipe = operators, shelf, recipe
-        self._rehearsal, self._known, self._on_proposal = rehearsal, known, on_proposal
+        self._rehearsal, self._known = rehearsal, known
+        self._on_proposal, self._on_failure = on_proposal, on_failure
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="desk")
 
     def take(self, brief: Brief) -> None:
-        """Starts on a brief; its proposal comes through `on_proposal`."""
+        """Starts on a brief; its proposal comes through `on_proposal`, if no store fails."""
         self._pool.submit(self._work, brief)
 
     def close(self) -> None:
@@ -111,6 +115,9 @@ class Desk:
         began = time.monotonic()
         try:
             proposal, mark = self._propose(brief)
+        except (OSError, PopulationError, ArchiveError) as error:
+            self._on_failure(error)
+            return
         except Exception as error:
             # A bug in an operator costs one proposal, not the search.
             proposal = _refusal(brief, f"{type(error).__name__}: {error}")

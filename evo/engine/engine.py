@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from evo.engine import variants
 from evo.engine.bulletin import Bulletin, Counts, Limits, Rooms, Running
@@ -35,6 +35,7 @@ from evo.nouns import (
     Proposal,
     Purpose,
     Wish,
+    utc,
 )
 from evo.operators.screening import fingerprint
 
@@ -50,7 +51,7 @@ class Engine:
 
     Args:
         rooms: Stores, strategy and settings.
-        make_desk: Makes the desk, given where its proposals go.
+        make_desk: Makes the desk, given where its proposals go, and what keeps it from making one.
         make_executor: Makes the executor, given where its events go.
         clock: Unix seconds.
     """
@@ -58,13 +59,16 @@ class Engine:
     def __init__(
         self,
         rooms: Rooms,
-        make_desk: Callable[[Callable[[Proposal, str], None]], Desk],
+        make_desk: Callable[[Callable[[Proposal, str], None], Callable[[Exception], None]], Desk],
         make_executor: Callable[[Callable[[TrialEvent], None]], Executor],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._rooms, self._clock = rooms, clock
-        self._events: queue.SimpleQueue[TrialEvent | tuple[Proposal, str]] = queue.SimpleQueue()
-        self._desk = make_desk(lambda proposal, mark: self._events.put((proposal, mark)))
+        self._events: queue.SimpleQueue[TrialEvent | tuple[Proposal, str] | Exception]
+        self._events = queue.SimpleQueue()
+        self._desk = make_desk(
+            lambda proposal, mark: self._events.put((proposal, mark)), self._events.put
+        )
         self._executor = make_executor(self._events.put)
         self._slots = self._executor.free_slots
         settings = rooms.settings
@@ -98,13 +102,16 @@ class Engine:
             EvoError: A store failed; what was acknowledged before is safe.
         """
         try:
+            self._bulletin.beat(self._trials.waiting)  # it may take long to open
             self._open()
             self._bulletin.phase = Phase.SEARCHING
             while not self._is_done():
                 self._reception.take()
                 self._pass_on_notes()
                 self._rooms.search.expect(self._bulletin.trials_left())
-                self._ask()
+                if self._bulletin.phase is Phase.SEARCHING:
+                    self._trials.repeat()
+                    self._ask()
                 if self._bulletin.phase is Phase.SEARCHING:
                     self._trials.start()
                 if not 0 <= self._clock() - self._last_beat < BEAT_SECONDS:  # or it was set back
@@ -131,6 +138,8 @@ class Engine:
             event = self._events.get(timeout=min(max(0.0, left), BEAT_SECONDS))
         except queue.Empty:
             return
+        if isinstance(event, Exception):  # a store has failed a desk: its brief is asked for anew
+            raise event
         if isinstance(event, tuple):
             self._take_proposal(*event)
         elif isinstance(event, TrialProgress):
@@ -236,19 +245,19 @@ class Engine:
     # Proposals
 
     def _ask(self) -> None:
-        if self._bulletin.phase is not Phase.SEARCHING:
-            return
         rooms, limit, slots = self._rooms, self._limits.trials, self._limits.slots
-        if self._in_vain_in_a_row >= MOST_IN_VAIN_IN_A_ROW and self._running:
-            return  # until a trial says something new
         ahead = slots * rooms.settings.proposals_ahead or slots - len(self._running)
         if limit is not None:
             ahead = min(ahead, limit - self._counts.finished - len(self._running))
+        if self._in_vain_in_a_row >= MOST_IN_VAIN_IN_A_ROW:
+            if self._may_hear_more():
+                ahead = 0  # until that says something new
+            else:
+                self._in_vain_in_a_row = 0  # whoever rested may propose again
         while len(self._asked) + self._trials.waiting < ahead or self._can_try_idea():
             brief = self._next_brief()
             if brief is None:
-                idle = not (self._asked or self._trials.waiting or self._running)
-                if idle and not self._rooms.search.wanted_trials():
+                if not self._may_hear_more() and not rooms.search.wanted_trials():
                     self._finish("there is nothing left to propose")
                 return
             self._asked.add(brief.id)
@@ -313,9 +322,15 @@ class Engine:
         """A proposal that leads to no trial; a search that makes only such is exhausted."""
         self._in_vain_in_a_row += 1
         self._bulletin.log(kind, text)
-        idle = not (self._running or self._trials.waiting)
-        if self._in_vain_in_a_row >= MOST_IN_VAIN_IN_A_ROW and idle:
+        if self._in_vain_in_a_row >= MOST_IN_VAIN_IN_A_ROW and not self._may_hear_more():
             self._finish("the operators find nothing new to propose")
+
+    def _may_hear_more(self) -> bool:
+        """Whether something is still to come that may lead to a trial: an answer, a result, or the
+        end of a model's rest."""
+        roster = self._rooms.studio.roster
+        rests = roster is not None and bool(roster.resting())
+        return bool(self._asked or self._trials.waiting or self._running) or rests
 
     # People: what the reception may have done (see `Helm`)
 
@@ -401,4 +416,4 @@ class Engine:
             rooms.bundler.request()
 
     def _utc(self) -> datetime:
-        return datetime.fromtimestamp(self._clock(), UTC).replace(tzinfo=None)
+        return utc(self._clock())

@@ -15,6 +15,9 @@ import psutil
 FILE = "engine.json"
 LOG = "events.log"
 """Beside the heartbeat: one line for people for everything that happened."""
+PROC = Path("/proc")
+ENDED = ("Z", "X")
+"""States, there, of a process that stays in the table until its parent has asked how it ended."""
 
 
 class Phase(StrEnum):
@@ -59,7 +62,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     pid: int
     started: float
-    """Process start time as the system counts it: a reused pid doesn't have it."""
+    """Process start as `process_start` has it: a reused pid doesn't have it."""
     at: float
     """Unix seconds."""
     phase: Phase
@@ -97,7 +100,19 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def process_start(pid: int) -> float:
-    """When a process started, as the system counts it; 0 if it is gone."""
+    """When a process started, as the system counts it; 0 if it is gone.
+
+    Where there is /proc, in clock ticks since boot (proc(5)), which stay as they are when the clock
+    is set; elsewhere in Unix seconds.
+    """
+    if (PROC / "self" / "stat").exists():
+        try:
+            # A name in brackets may hold anything; what follows it are the fields from the third.
+            stat = (PROC / str(pid) / "stat").read_text("utf-8", "replace")
+        except OSError:
+            return 0.0
+        state, *fields = stat.rpartition(")")[2].split()
+        return 0.0 if state in ENDED else float(fields[18])
     try:
         process = psutil.Process(pid)
         # One that has ended stays in the table until its parent has asked how.

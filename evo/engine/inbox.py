@@ -100,8 +100,8 @@ def ask(run_folder: Path, verb: Verb, **arguments: str) -> Request:
 
 def as_line(request: Request) -> str:
     """How an engine's log names a request, before what came of it."""
-    what = " ".join(clean_text(value) for value in request.arguments.values())
-    return clean_text(" ".join(f"{request.who}: {request.verb} {what}:".splitlines()))
+    what = " ".join([request.verb, *map(clean_text, request.arguments.values())])
+    return clean_text(" ".join(f"{request.who}: {what}:".splitlines()))
 
 
 def take(run_folder: Path) -> list[tuple[Path, Request | None]]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from evo.engine import inbox
 from evo.engine.bulletin import Bulletin, Rooms
 from evo.engine.inbox import REFUSED, RefusedError, Request, Verb
-from evo.nouns import Favour, Measurement, Proposal, Purpose, Status
+from evo.nouns import Favour, Measurement, Proposal, Purpose, Status, utc
 from evo.text import clean_text
 
 HUMAN = "human"
@@ -74,7 +73,7 @@ class Reception:
         self, rooms: Rooms, bulletin: Bulletin, clock: Callable[[], float], helm: Helm
     ) -> None:
         self._rooms, self._bulletin, self._clock, self._helm = rooms, bulletin, clock, helm
-        self._began = clock()
+        self._too_late = frozenset(path for path, _ in inbox.take(rooms.folder))
         self._waiting: deque[str] = deque()
         self._files: dict[str, Path] = {}
         self._answered: set[str] = set()
@@ -124,7 +123,7 @@ class Reception:
     def _obey(self, request: Request, path: Path) -> str:
         if request.verb is Verb.ENQUEUE:
             return self._enqueue(request, path)
-        if request.verb.needs_engine and request.at < self._began:
+        if request.verb.needs_engine and path in self._too_late:
             return f"{REFUSED}it was meant for an engine that has ended"
         try:
             outcome = self._act(request)
@@ -212,8 +211,8 @@ class Reception:
             verb=str(request.verb),
             arguments=request.arguments,
             who=request.who,
-            asked_at=_utc(request.at),
-            done_at=_utc(self._clock()),
+            asked_at=utc(request.at),
+            done_at=utc(self._clock()),
             outcome=outcome,
         )
 
@@ -230,7 +229,3 @@ def _amount(given: dict[str, str], name: str) -> float | None:
     if not 0 < amount < math.inf:
         raise ValueError("a limit must be more than 0")
     return amount
-
-
-def _utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)

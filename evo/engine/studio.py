@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from evo.archive.archive import Archive
@@ -16,7 +15,7 @@ from evo.models.litellm_model import LiteLLMModel
 from evo.models.model import Model
 from evo.models.purse import Purse
 from evo.models.roster import Conduct, Member, Roster
-from evo.nouns import Program
+from evo.nouns import Program, utc
 from evo.operators.agent import Agent
 from evo.operators.authoring import Author
 from evo.operators.casebook import Casebook
@@ -100,9 +99,7 @@ def open_studio(
     """
 
     def keep(program: Program) -> None:
-        archive.record_program(
-            program, datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)
-        )
+        archive.record_program(program, utc(time.time()))
 
     program = ProgramFile(project / settings.program, keep, say)
     configured = models_of(settings)

@@ -9,11 +9,12 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
+from evo.arena.compiled import Kept
 from evo.engine import curves
 from evo.engine.bulletin import Bulletin, Counts, Limits, Rooms, Running
 from evo.engine.inbox import RefusedError
 from evo.engine.layout import COMPILED
-from evo.errors import EvoError
+from evo.errors import ArenaError, EvoError
 from evo.executors.executor import Executor, TrialLost, TrialProgress
 from evo.nouns import Measurement, Purpose, Status, Trial
 
@@ -85,18 +86,36 @@ class Trials:
         else:
             self._queue.append(trial)
 
-    def start(self) -> None:
-        """Starts as many as there is room for, those first that the search wants repeated."""
+    def repeat(self) -> None:
+        """Queues what the search wants measured again: it goes before anything new."""
         for variant, wanted in self._rooms.search.wanted_trials().items():
             if self._of.get(variant, 0) < wanted:
                 self.queue(variant, Purpose.REPLICATE)
+
+    def start(self) -> None:
+        """Starts as many as there is room for.
+
+        Raises:
+            StopError: Too many in a row can't be started, see `lose`.
+        """
         limit = self._limits.trials
         while self._queue and self._executor.free_slots and len(self._running) < self._limits.slots:
             if limit is not None and self._counts.finished + len(self._running) >= limit:
                 return
-            self._start(self._queue.popleft())
+            trial = self._queue.popleft()
+            try:
+                self._start(trial)
+            except ArenaError as error:
+                if self.lose(TrialLost(trial.id, str(error))):
+                    self._rooms.publisher.request()
+                return  # until the next beat: it may be for want of memory
 
     def _start(self, trial: Trial) -> None:
+        """Has a trial run.
+
+        Raises:
+            ArenaError: It can't be started.
+        """
         trial = replace(trial, started_at=self._utc())
         folder = self._rooms.folder / "trials" / str(trial.id)
         folder.mkdir(parents=True, exist_ok=True)
@@ -113,8 +132,7 @@ class Trials:
             trial.seed,
             str(log),
             deep=trial.purpose is Purpose.REPLICATE,
-            compiled=str(self._rooms.folder / COMPILED),
-            trusted=trial.variant == 0,
+            compiled=Kept(str(self._rooms.folder / COMPILED), trusted=trial.variant == 0),
         )
 
     def hear(self, event: TrialProgress) -> None:
@@ -191,7 +209,7 @@ class Trials:
         trial = replace(trial, measurement=measurement, finished_at=self._utc())
         self._rooms.casebook.tell(trial)
         self._rooms.archive.finish_trial(trial, self._rooms.search.tell(trial))
-        return False
+        return True
 
     def give_up(self, trial: int, measurement: Measurement) -> str:
         """Ends a trial that runs or waits, with this for its result; what came of it, in words."""
@@ -221,7 +239,7 @@ class Trials:
             raise StopError(
                 f"the baseline has no score: {trial.measurement.cause}; mend "
                 f"{self._rooms.task.editable} and start another run with --run NAME (its output: "
-                "evo log 0)"
+                f"evo log 0 --run {self._rooms.settings.run})"
             )
 
     def crown(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from evo.arena.compiled import Kept
 from evo.corpus.corpus import Split
 from evo.nouns import CurvePoint, Measurement
 
@@ -55,8 +56,7 @@ class Executor(Protocol):
         *,
         deep: bool = False,
         split: Split = Split.SEARCH,
-        compiled: str = "",
-        trusted: bool = False,
+        compiled: Kept | None = None,
     ) -> None:
         """Starts a trial in a free slot; its events come through `on_event`, on any thread.
 
@@ -67,8 +67,7 @@ class Executor(Protocol):
             log: Path of the file that keeps what it prints.
             split: The validation split that is scored.
             deep: Whether the referee looks harder, for a variant that may become the champion.
-            compiled: Path of the file of what compilers left in a trial of a trusted text.
-            trusted: Whether a person wrote this text, so that it may make that file.
+            compiled: What compilers left in a trial of a trusted text, if that is shared.
 
         Raises:
             ArenaError: No slot is free, or it can't be started.

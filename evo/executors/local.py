@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evo.arena.compiled import Kept
 from evo.arena.referee_process import RefereeProcess
 from evo.arena.worker import Answer, Failed, Measure, Measured, Progress, Setup
 from evo.corpus.corpus import Split
@@ -49,8 +50,7 @@ class LocalExecutor:
         *,
         deep: bool = False,
         split: Split = Split.SEARCH,
-        compiled: str = "",
-        trusted: bool = False,
+        compiled: Kept | None = None,
     ) -> None:
         with self._lock:
             slot = next((slot for slot in self._slots if slot.trial is None), None)
@@ -65,7 +65,7 @@ class LocalExecutor:
                 with self._lock:
                     slot.trial = None
                 raise
-        referee.request(Measure(trial, source, seed, log, deep, split, compiled, trusted))
+        referee.request(Measure(trial, source, seed, log, deep, split, compiled))
 
     def abort(self, trial: int) -> None:
         with self._lock:

@@ -10,14 +10,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
 from tenacity.nap import sleep_using_event
 
 from evo.models.model import Message, Model, ModelError, Reply, count_tokens
 from evo.models.purse import Purse, SpentError
-from evo.nouns import Call, CallOutcome
+from evo.nouns import Call, CallOutcome, utc
 
 MOST_ATTEMPTS = {
     CallOutcome.TIMED_OUT: 2,
@@ -136,11 +135,6 @@ class Roster:
         self._next_call = 0
         self._staminas = defaultdict[str, Stamina](Stamina)
         self._bills: dict[int, float] = {}
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of all its models."""
-        return tuple(self._members)
 
     @property
     def is_closed(self) -> bool:
@@ -350,7 +344,7 @@ class Roster:
                 model=model,
                 program_sha=occasion.program_sha,
                 outcome=bill.outcome,
-                called_at=datetime.fromtimestamp(began, UTC).replace(tzinfo=None),
+                called_at=utc(began),
                 latency_seconds=max(0.0, self._clock() - began),
                 tokens_in=bill.tokens_in,
                 tokens_out=bill.tokens_out,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from evo.arena.job import NONSENSE
 from evo.arena.rules import EndedError, check_memory
 from evo.config import AgentSettings
 from evo.errors import ArenaError
@@ -172,7 +173,10 @@ class Agent:
         try:
             work = self._await(cell, told)
             if cell.scratch is not None:
-                work = replace(work, files=leavings.read(str(cell.scratch), names))
+                left = dict[str, str]()
+                with suppress(OSError):  # it may have shut its own folder
+                    left = leavings.read(str(cell.scratch), names)
+                work = replace(work, files=left)
         finally:
             cell.end()
         # An agent knows keys, and runs what it was told to improve: neither leaves its cell.
@@ -201,7 +205,7 @@ class Agent:
         cell.kill()
         for pipe in pipes:
             pipe.join()
-        with suppress(msgspec.MsgspecError):
+        with suppress(*NONSENSE):
             files = msgspec.json.decode(bytes(said), type=dict[str, str])
         return Work(cause, outcome, files)
 

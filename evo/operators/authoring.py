@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from evo.errors import ArchiveError, PopulationError
 from evo.models.model import Message, Reply
 from evo.models.roster import NoAnswerError, Occasion, Roster
 from evo.nouns import Brief, Proposal
@@ -110,6 +111,8 @@ class Author:
         talk = Talk(occasion, messages)
         try:
             made = self._converse(brief, ours, talk, read)
+        except (OSError, PopulationError, ArchiveError):
+            raise  # of a store, which the operator has no part in
         except Exception as error:  # ours, and no reason not to book what was paid
             made = refuse(brief, f"bug: {error!r}")
         return replace(

@@ -1,4 +1,4 @@
-"""Crossover: the changes of two versions since their common ancestor, in one child."""
+"""Crossover: the changes of several versions since their common ancestors, in one child."""
 
 from __future__ import annotations
 
@@ -9,24 +9,35 @@ from evo.population.merge import merge
 
 
 class Crossover:
-    """Merges the second parent's changes into the first, without a model."""
+    """Merges the other parents' changes into the first, one after the other, without a model."""
 
     name = "crossover"
 
     def propose(self, brief: Brief, shelf: Shelf) -> Proposal:
-        if len(brief.parents) != 2:
+        if len(brief.parents) < 2:
             return refuse(brief, f"crossover takes two parents, but got {len(brief.parents)}")
-        one, two = brief.parents
-        ancestor = shelf.common_ancestor(one, two)
-        ours, theirs = shelf.source(one), shelf.source(two)
-        half = (TITLE_WIDTH - len(" + ")) // 2
-        title = f"{shorten(shelf.title(one), half)} + {shorten(shelf.title(two), half)}"
-        try:
-            child = merge(shelf.source(ancestor), ours, theirs)
-        except MergeConflictError as error:
-            return refuse(brief, str(error), title=title)
-        if child == theirs != ours:
-            cause = f"the child equals variant {two}, which has all that variant {one} changes"
-            return refuse(brief, cause, outcome=Outcome.NO_OP, title=title)
-        rationale = f"Joins what variants {one} and {two} changed since variant {ancestor}."
-        return settle(brief, ours, child, title=title, rationale=rationale)
+        first, *mates = brief.parents
+        width = (TITLE_WIDTH - len(" + ") * len(mates)) // len(brief.parents)
+        title = " + ".join(shorten(shelf.title(parent), width) for parent in brief.parents)
+        child, joined = shelf.source(first), [first]
+        for mate in mates:
+            before, theirs = child, shelf.source(mate)
+            ancestor = max(shelf.common_ancestor(one, mate) for one in joined)
+            try:
+                child = merge(shelf.source(ancestor), before, theirs)
+            except MergeConflictError as error:
+                return refuse(brief, str(error), title=title)
+            if child == theirs != before:
+                cause = (
+                    f"the child equals variant {mate}, which has all that {named(joined)} change"
+                )
+                return refuse(brief, cause, outcome=Outcome.NO_OP, title=title)
+            joined.append(mate)
+        rationale = f"Joins what {named(joined)} changed since their common ancestors."
+        return settle(brief, shelf.source(first), child, title=title, rationale=rationale)
+
+
+def named(variants: list[int]) -> str:
+    """Variants by number, in words."""
+    *others, last = map(str, variants)
+    return f"variants {', '.join(others)} and {last}" if others else f"variant {last}"

@@ -24,6 +24,8 @@ LEAST_EQUAL = 0.5
 """Share of a block's lines that are in the text as they are."""
 MOST_COMPARED = 500
 """Characters of a line."""
+MOST_PAIRS = 10_000_000
+"""Lines of a text times those that blocks search for in it."""
 LEAST_LEAD = 0.05
 """By which such a place must be more like the block than any other."""
 SHOWN_LINES = 12
@@ -169,6 +171,13 @@ def apply(source: str, answer: Answer) -> str:
                 "Answer with SEARCH/REPLACE blocks for what changes.",
             )
         return answer.whole
+    searched = sum(1 + edit.old.count("\n") for edit in answer.edits)
+    lines = source.count("\n")
+    if lines * searched > MOST_PAIRS:
+        raise AnswerError(
+            f"its blocks search for {searched:,} lines, too many for a text of {lines:,}",
+            "Search for fewer lines: those that change, and a few around them.",
+        )
     places = [_place(source, edit, number) for number, edit in enumerate(answer.edits, 1)]
     order = sorted(range(len(places)), key=lambda index: places[index][:2])
     made, at = list[str](), 0
@@ -284,7 +293,8 @@ def _place(source: str, edit: Edit, number: int) -> tuple[int, int, str]:
     for line in lines:
         starts.append(starts[-1] + len(line))
     for alike in (_same, _loosely_same):
-        found = [at for at in range(len(have) - len(need) + 1) if alike(have[at:], need)]
+        starting = range(len(have) - len(need) + 1)
+        found = [at for at in starting if alike(have[at : at + len(need)], need)]
         if len(found) > 1:
             where = ", ".join(str(at + 1) for at in found[:6])
             raise AnswerError(

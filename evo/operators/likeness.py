@@ -50,7 +50,10 @@ def _moves(runs: list[Run]) -> dict[str, tuple[int, ...]] | None:
         for old, new in zip(gone, come, strict=True):
             if _NUMBER.sub("#", old) != _NUMBER.sub("#", new):
                 return None
-            pairs = zip(_NUMBER.findall(old), _NUMBER.findall(new), strict=True)
+            before, after = _NUMBER.findall(old), _NUMBER.findall(new)
+            if len(before) != len(after):  # one of those signs was there before
+                return None
+            pairs = zip(before, after, strict=True)
             moves[_NUMBER.sub("#", old)] = tuple(_sign(float(b) - float(a)) for a, b in pairs)
     return moves
 

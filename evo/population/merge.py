@@ -36,6 +36,8 @@ def merge(base: str, ours: str, theirs: str) -> str:
         return theirs
     if theirs == base:
         return ours
+    if any("\0" in text for text in (base, ours, theirs)):  # which git takes for no text at all
+        raise MergeConflictError("only Python can be merged, but there is a null byte")
     merged = merge_lines(base, ours, theirs)
     if merged is not None and _is_sound(merged, ours, theirs):
         return merged

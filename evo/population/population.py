@@ -277,21 +277,6 @@ class Population:
                 f"{CHAMPION} in {self._path} must name a commit, but is damaged; {RESTORE}"
             ) from error
 
-    def common_ancestor(self, a: str, b: str) -> str | None:
-        """The latest commit that both descend from, or are; None if they share nothing.
-
-        Raises:
-            PopulationError: A commit is missing.
-        """
-        from git.exc import GitCommandError
-
-        for commit in (a, b):
-            self._read(commit, "commit")
-        try:
-            return self._command("merge-base", a, b).decode().strip()
-        except GitCommandError:  # the commits are there, so the answer is that there is none
-            return None
-
     def check(self) -> None:
         """Looks whether each ref has all of its objects.
 

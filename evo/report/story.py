@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from evo.archive.reading import Reader
 from evo.errors import ArchiveError
-from evo.nouns import Direction
+from evo.nouns import Direction, Favour
 
 MOST_DIGITS = 9
 """Of an id; what is longer can only be the beginning of a commit."""
@@ -155,18 +155,32 @@ def _step(row: tuple[object, ...], noise: float | None, way: Direction) -> Step:
 
 
 def unconfirmed(reader: Reader, champion: Story) -> Step | None:
-    """Whoever has a better mean than the champion, but isn't proven to be better."""
+    """Whoever has a better mean than the champion, but isn't proven to be better; nobody who is
+    banned."""
     best = champion.variant.score
     if best is None:
         return None
     sign = "ASC" if champion.direction is Direction.MINIMISE else "DESC"
+    banned = [one for one, favour in favours_of(reader).items() if favour == Favour.BANNED]
     rows = reader.query(
         "SELECT variant FROM lineage WHERE score IS NOT NULL "
-        f"ORDER BY score {sign}, variant LIMIT 1"
+        "AND NOT list_contains(?::INTEGER[], variant) "
+        f"ORDER BY score {sign}, variant LIMIT 1",
+        [banned],
     ).rows
+    if not rows:
+        return None
     step = tell(reader, int(rows[0][0])).variant
     assert step.score is not None
     return step if champion.direction.better(step.score.mean, best.mean) else None
+
+
+def favours_of(reader: Reader) -> dict[int, str]:
+    """What people want of variants; nobody could wish for anything in an archive of an earlier
+    schema."""
+    if not reader.query("FROM duckdb_tables() WHERE table_name = 'wishes'").rows:
+        return {}
+    return dict(reader.query("SELECT variant, arg_max(favour, seq) FROM wishes GROUP BY 1").rows)
 
 
 def _noise(reader: Reader) -> float | None:

@@ -15,8 +15,14 @@ from evo.report.story import Score, Step, Story, resolve, tell, unconfirmed
 from evo.text import clean_text
 
 
-def print_summary(archive: Path, console: Console) -> None:
-    """The end of a search: best variant, its gain, the diffs that brought it, what to type next."""
+def print_summary(archive: Path, console: Console, flag: str = "") -> None:
+    """The end of a search: best variant, its gain, the diffs that brought it, what to type next.
+
+    Args:
+        archive: The published one.
+        console: Where it is printed.
+        flag: What commands need to mean this run, as in ` --run night`; empty if nothing.
+    """
     with Reader.open(archive) as reader:
         counts = reader.query(
             "SELECT count(*), count(*) FILTER (status = 'scored'), count(DISTINCT variant), "
@@ -41,18 +47,21 @@ def print_summary(archive: Path, console: Console) -> None:
     if contender is not None:
         console.print(
             f"\nv{contender.variant} scored {contender.score}, which may still be luck; "
-            "`evo run` finds out",
+            f"`evo run{flag}` finds out",
             highlight=False,
         )
     number = story.variant.variant
+    changed = f"evo diff {number} baseline" if number else "evo show 0"
+    commands = {
+        f"{changed}{flag}": "what changed, in all",
+        f"evo checkout {number}{flag} > best.py": "take it home",
+        f'evo sql "from operator_yield"{flag}': "which operators paid",
+        f"evo run{flag}": "go on from here; Ctrl-C stops",
+    }
+    width = max(32, *map(len, commands))
     console.print("\nnext", style="bold")
-    for command, what in (
-        (f"evo diff {number} baseline" if number else "evo show 0", "what changed, in all"),
-        (f"evo checkout {number} > best.py", "take it home"),
-        ('evo sql "from operator_yield"', "which operators paid"),
-        ("evo run", "go on from here; Ctrl-C stops"),
-    ):
-        console.print(f"  {command:<32} {what}", highlight=False)
+    for command, what in commands.items():
+        console.print(f"  {command:<{width}} {what}", highlight=False)
 
 
 def print_best(story: Story, console: Console) -> None:

@@ -22,6 +22,13 @@ PRIVATE_SCRATCH = "/cell"
 PRIVATE_HOME = "/cell/home"
 """The scratch folder in there."""
 Mount = tuple[str, str, str]
+COUNTERS = (
+    "/proc/vmstat", "/proc/zoneinfo", "/proc/buddyinfo", "/proc/diskstats", "/proc/interrupts",
+    "/proc/softirqs", "/proc/schedstat", "/proc/key-users", "/proc/locks", "/proc/pressure/cpu",
+    "/proc/pressure/io", "/proc/pressure/irq", "/proc/pressure/memory", "/proc/sys/fs/dentry-state",
+    "/proc/sys/fs/file-nr", "/proc/sys/fs/inode-nr", "/proc/sys/fs/inode-state",
+)  # fmt: skip
+"""Numbers of the whole machine that a cell could move, for a later one to read."""
 
 
 class Tier(StrEnum):
@@ -167,6 +174,7 @@ def mounts(reach: Reach, limits: Limits) -> list[Mount]:
         else:
             made.append(("read", path, path))
     made.append(("processes", "", "/proc"))
+    made += [("read", "/dev/null", path) for path in COUNTERS if Path(path).exists()]
     made += [("device", path, path) for path in reach.devices]
     made += [("link", "/cell/shm", "/dev/shm"), ("link", "/proc/self/fd", "/dev/fd")]
     streams = ("stdin", "stdout", "stderr")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from evo.errors import ArenaError
-from evo.sandbox import bubblewrap, plan, scratch
+from evo.sandbox import bubblewrap, dates, plan, scratch
 from evo.sandbox.cells import Cell, adopt_orphans
 from evo.sandbox.cgroups import Cage
 from evo.sandbox.handover import Handover
@@ -61,6 +61,16 @@ class Sandbox(Protocol):
 
         Raises:
             ArenaError: It can't be started, for a reason that isn't the candidate's.
+        """
+        ...
+
+    def settle(self, gpu: str = "") -> None:
+        """Sees to it that what cells read in the next hours leaves no dates for others to see.
+
+        It may take seconds, so nobody's clock should run.
+
+        Args:
+            gpu: See `start`.
         """
         ...
 
@@ -144,6 +154,10 @@ class TierSandbox:
             cage=cage,
         )
 
+    def settle(self, gpu: str = "") -> None:
+        if self.tier is Tier.LANDLOCK:
+            dates.settle_once(self._reach(gpu).readable, dates.stamps())
+
     def _reach(self, gpu: str) -> Reach:
         wanted = bool(gpu)
         if wanted not in self._reaches:
@@ -165,8 +179,14 @@ class OpenSandbox(TierSandbox):
 
 def _words(command: Sequence[str]) -> list[str]:
     if command[0] == "python":
-        return [sys.executable, "-P", "-s", *command[1:]]
+        return [_python(), "-P", "-s", *command[1:]]
     return list(command)
+
+
+def _python() -> str:
+    """The interpreter, however it was called: a view has its folder, but no way around to it."""
+    called = Path(sys.executable)
+    return str(called.parent.resolve() / called.name)
 
 
 def _program(tier: Tier, drawn: Plan, handover: Handover) -> list[str]:
@@ -182,7 +202,7 @@ def _program(tier: Tier, drawn: Plan, handover: Handover) -> list[str]:
         told_at = handover.text(bubblewrap.encode(told))
         outer = [shutil.which(bubblewrap.NAME) or bubblewrap.NAME, "--args", str(told_at)]
     plan_at = handover.text(marshal.dumps(dict(drawn)))
-    return [*outer, sys.executable, "-S", "-P", "-s", "-c", _START, str(plan_at)]
+    return [*outer, _python(), "-S", "-P", "-s", "-c", _START, str(plan_at)]
 
 
 def environment(home: str, threads: int, gpu: str) -> dict[str, str]:

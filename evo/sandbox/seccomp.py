@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-EPERM, ENOSYS = 1, 38
+EPERM, ENOTTY, ENOSYS = 1, 25, 38
 KILL, ERRNO, ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 NEWEST = 462
 """The highest number that was looked at (mseal, Linux 6.10); higher ones aren't there."""
@@ -177,6 +177,7 @@ ASKED: dict[str, _N] = {
     "socketpair": (53, 199),
     "sendto": (44, 206),
     "ioctl": (16, 29),
+    "madvise": (28, 233),
     "fcntl": (72, 25),
     "prlimit64": (302, 261),
     "prctl": (157, 167),
@@ -189,6 +190,11 @@ _NEW_NAMESPACES = 0x7E020080
 _AF_UNIX, _SOCK_TYPE, _SOCK_DGRAM = 1, 0xF, 2
 _AF_INET, _AF_INET6, _AF_NETLINK, _NETLINK_ROUTE = 2, 10, 16, 0
 _PUSH_INPUT, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP = 0x5412, 0x541C, 0x8901, 0x8902
+_ATTRIBUTES = (ord("f"), ord("v"), ord("X"), 0x94, 0xF5)
+"""Kinds of ioctl by which file systems keep attributes, versions and projects of files, which their
+owner may change through a descriptor that only reads (include/uapi/linux/fs.h, btrfs.h, f2fs.h)."""
+_MADV_COLD, _MADV_PAGEOUT = 20, 21
+"""Whoever owns a file may have its pages forgotten by these."""
 _F_SETOWN, _F_SETOWN_EX = 8, 15
 _O_TRUNC, _O_ACCMODE = 0o1000, 0o3
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP = 1, 38, 22
@@ -282,7 +288,8 @@ def _asked(shared: bool, unix: bool, own_pid: int, network: bool = False) -> dic
     rules = {
         "clone": [_argument(0), _step(_JUMP_IF_ANY, _NEW_NAMESPACES, 0, 1), refuse, allow],
         "socket": socket,
-        "ioctl": _refuse_if_equal(1, (_PUSH_INPUT, _TIOCLINUX)),
+        "ioctl": _of_no_file((_PUSH_INPUT, _TIOCLINUX)),
+        "madvise": _forgotten_if_equal(2, (_MADV_COLD, _MADV_PAGEOUT)),
         "prlimit64": _refuse_unless_equal(0, (0,)),
         "prctl": _refuse_if_equal(0, (_PR_SET_PDEATHSIG,)),
     }
@@ -319,7 +326,7 @@ def _asked(shared: bool, unix: bool, own_pid: int, network: bool = False) -> dic
         rules["open"], rules["openat"] = _refuse_emptying(1), _refuse_emptying(2)
     if own_pid:
         rules["fcntl"] = _refuse_if_equal(1, (_F_SETOWN, _F_SETOWN_EX))
-        rules["ioctl"] = _refuse_if_equal(1, (_PUSH_INPUT, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP))
+        rules["ioctl"] = _of_no_file((_PUSH_INPUT, _TIOCLINUX, _FIOSETOWN, _SIOCSPGRP))
     return rules
 
 
@@ -345,6 +352,20 @@ def _refuse_emptying(index: int) -> list[bytes]:
         _step(_RETURN, ERRNO | EPERM),
         _step(_RETURN, ALLOW),
     ]
+
+
+def _of_no_file(refused: tuple[int, ...]) -> list[bytes]:
+    """An ioctl: none of these, and none that is for a file system, which says it knows no such."""
+    body = [_argument(1), _step(_AND, 0xFF00)]
+    for kind in _ATTRIBUTES:
+        body += [_step(_JUMP_IF_EQUAL, kind << 8, 0, 1), _step(_RETURN, ERRNO | ENOTTY)]
+    return [*body, *_refuse_if_equal(1, refused)]
+
+
+def _forgotten_if_equal(index: int, values: tuple[int, ...]) -> list[bytes]:
+    """Taken with thanks, and without effect."""
+    body = _refuse_if_equal(index, values)
+    return [*body[:-1], _step(_RETURN, ERRNO)]
 
 
 def _refuse_if_equal(index: int, values: tuple[int, ...]) -> list[bytes]:

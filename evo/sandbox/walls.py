@@ -104,7 +104,7 @@ def choose(
     if wanted == Tier.OPEN:
         if not unsafe:
             raise SettingsError(
-                "tool.evo.sandbox.sandbox is open: trials could read and change all that you can; "
+                "tool.evo.arena.sandbox is open: trials could read and change all that you can; "
                 "say --unsafe too if you mean it"
             )
         return Tier.OPEN
@@ -149,7 +149,9 @@ def survey(
         found.append(known[tier])
         if known[tier].good and not all_of_them:
             break
-    _write(path, Survey(key, tuple(known.values())))
+    # Where none holds, people will mend something that the key doesn't know of, and try again.
+    if any(finding.good for finding in known.values()):
+        _write(path, Survey(key, tuple(known.values())))
     return tuple(found)
 
 

@@ -104,7 +104,8 @@ class Bandit:
             return
         loss = None if measurement.score is None else self._direction.loss(measurement.score)
         arm = self._proposals.get(variant.proposal)
-        if trial.purpose is Purpose.FIRST and arm is not None and variant.parents:
+        is_new = trial.purpose is Purpose.FIRST and trial.variant not in self._losses
+        if is_new and arm is not None and variant.parents:
             used = measurement.resources
             seconds = used.total_seconds or used.training_seconds
             self._credit(arm, self._gain(loss, variant), seconds, 1.0)

@@ -28,7 +28,7 @@ from evo.search.ledger import Ledger
 from evo.search.openings import Openings
 
 SHARES = {"crossover": 4, "founder": 4, "tune": 3, "ablate": 1}
-"""How often each operator is asked, in parts, while there is something for it to do."""
+"""How often each operator that needs no model is asked, in parts, while it has something to do."""
 OPENING = 0.5
 """Share of models, if there are any, in the questions of generation zero."""
 BEGINNERS = ("mutate", "agent")
@@ -43,9 +43,13 @@ class Part(StrEnum):
     """Parts of the population strategy that can be left out, to see what each is worth."""
 
     ESTIMATES = "estimates"
-    """Relatives as evidence; without it, a variant is judged by its own trials."""
+    """Relatives as evidence; without it, a variant is judged by its own trials, and promise, memory
+    and stacking, which go by the effects of diffs, are gone too."""
     REPLICATES = "replicates"
     """Challenger and champion are measured again; without it, belief alone promotes."""
+    PROMISE = "promise"
+    """Of what the operators would make, what is expected to improve most; without it, operators
+    take turns by their shares."""
     STACKING = "stacking"
     """Mates chosen by their diffs; without it, drawn as parents are."""
     MEMORY = "memory"
@@ -66,6 +70,8 @@ class Plan:
     population_size: int
     confirmations: int
     """Trials that both sides of a promotion need."""
+    slots: int = 1
+    """Trials at a time."""
     confidence: float = 0.95
     """Probability of being better than the champion that a promotion needs."""
     false_kills: float = 0.02
@@ -96,6 +102,7 @@ class Breeding(ABC):
         self._champion: int | None = None
         self._crowned: list[int] = []  # every champion so far, in turn
         self._trials_left: float | None = None
+        self._favourite: int | None = None  # a pinned one that this question builds on
 
     @property
     def champion(self) -> int | None:
@@ -171,10 +178,7 @@ class Breeding(ABC):
 
     def _parent(self, chance: random.Random) -> int:
         """Whom to build on; asked only when somebody lives."""
-        pinned = self._ledger.pinned()
-        if pinned and chance.random() < PINNED_SHARE:
-            return chance.choice(pinned)
-        return self._draw(chance)
+        return self._draw(chance) if self._favourite is None else self._favourite
 
     # What a strategy says
 
@@ -217,6 +221,20 @@ class Breeding(ABC):
         return self._breed(chance)
 
     def _breed(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
+        """Operators take turns, as often as their shares say."""
+        pinned, shares = self._ledger.pinned(), self._shares()
+        is_wished = bool(pinned) and chance.random() < PINNED_SHARE
+        self._favourite = chance.choice(pinned) if is_wished else None
+        while shares:
+            [arm] = chance.choices(list(shares), list(shares.values()))
+            found = self._make(arm.operator, chance)
+            if found is not None:
+                return arm, *found
+            shares = {one: left for one, left in shares.items() if one.operator != arm.operator}
+        return None
+
+    def _make(self, operator: str, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
+        """Parents and subject for an operator; None if there is nothing for it to do."""
         makers = {
             "crossover": self._cross,
             "tune": self._tune,
@@ -228,14 +246,7 @@ class Breeding(ABC):
             "cross": self._reconcile,
             "repair": self._mend,
         }
-        shares = self._shares()
-        while shares:
-            [arm] = chance.choices(list(shares), list(shares.values()))
-            found = makers[arm.operator](chance)
-            if found is not None:
-                return arm, *found
-            shares = {one: left for one, left in shares.items() if one.operator != arm.operator}
-        return None
+        return makers[operator](chance)
 
     def _begin(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
         """Models take long to answer: they begin with the baseline before it has a score."""
@@ -271,7 +282,7 @@ class Breeding(ABC):
 
     def _cross(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
         for _ in range(DRAWS):
-            ours, theirs = self._parent(chance), self._parent(chance)
+            ours, theirs = self._parent(chance), self._draw(chance)
             if self._can_cross(ours, theirs):
                 return (ours, theirs), ""
         return None
@@ -291,10 +302,8 @@ class Breeding(ABC):
     def _graft(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
         for _ in range(DRAWS):
             parent, name = self._parent(chance), chance.choice([*self._plan.founders, ""])
-            carried = {
-                self._ledger[variant].variant.subject
-                for variant in self._ledger.ancestors(parent) | {parent}
-            }
+            line = (self._ledger[one].variant for one in self._ledger.ancestors(parent) | {parent})
+            carried = {one.subject for one in line if one.operator == "founder"}
             if name and name not in carried and not self._ledger.tried("founder", (parent,), name):
                 return (parent,), name
         return None
@@ -302,12 +311,9 @@ class Breeding(ABC):
     def _ablate(self, chance: random.Random) -> tuple[tuple[int, ...], str] | None:
         for _ in range(DRAWS):
             parent = self._parent(chance)
-            # Merges have no diff of their own, and without its own diff it would be its parent.
-            carried = [
-                variant
-                for variant in sorted(self._ledger.ancestors(parent))
-                if len(self._ledger[variant].variant.parents) == 1
-            ]
+            # Merges and ablations bring no diff, and without its own diff it would be its parent.
+            line = (self._ledger[one].variant for one in sorted(self._ledger.ancestors(parent)))
+            carried = [one.id for one in line if len(one.parents) == 1 and one.operator != "ablate"]
             if not carried:
                 continue
             subject = str(chance.choice(carried))

@@ -60,10 +60,12 @@ class Estimates:
         self._column: dict[str, int] = {}  # by diff
         self._counts: Array = np.zeros(0)  # of diffs, by variant
         self._of = np.zeros(0, dtype=np.int64)  # index of the variant of each trial
+        self._tried: set[str] = set()  # diffs that some trial's variant carries
         self._losses: list[float] = []
+        self._origin = 0.0  # the baseline's first loss; until it has one, the first of all
         self._vague: list[float] = []  # variance of each loss beyond the noise of a trial
         self._fitted_at = 0
-        self._known_effects: dict[str, tuple[float, float]] = {}  # since the last trial
+        self._known_effects: dict[tuple[str, ...], tuple[float, float]] = {}  # since the last trial
         self.variances = Variances(1.0, 0.3, 1.0, 1.0)
         self._factor = Factor()
 
@@ -93,7 +95,9 @@ class Estimates:
             KeyError: The variant was never added.
         """
         index = self._number[variant]
+        is_base = not self._diffs[index] and bool(self._counts[self._of].all())
         self._of = np.append(self._of, index)
+        self._tried |= self._diffs[index]
         self._known_effects.clear()
         self._losses.append(loss)
         self._vague.append(std**2)
@@ -103,6 +107,8 @@ class Estimates:
         elif len(self._losses) == 1:
             spread = abs(loss) * self._guess or self._guess
             self.variances = Variances(spread, 0.3 * spread, spread, spread)
+            self._rebuild()
+        elif is_base:  # all that was told before it is now told against it
             self._rebuild()
         else:
             self._observe(len(self._of) - 1)
@@ -117,15 +123,13 @@ class Estimates:
         if len(kept) == len(self._of):
             return
         self._of = self._of[kept]
+        self._tried = set[str]().union(*(self._diffs[index] for index in self._of))
         self._losses = [self._losses[trial] for trial in kept]
         self._vague = [self._vague[trial] for trial in kept]
         self._known_effects.clear()
         self._rebuild()
 
     # What is believed
-
-    def __contains__(self, variant: int) -> bool:
-        return variant in self._number
 
     def mean(self, variant: int) -> float:
         """Posterior mean of a variant's true loss."""
@@ -179,27 +183,32 @@ class Estimates:
         """Whether some variant carries a diff."""
         return diff in self._column
 
-    def carriers(self, diff: str) -> int:
-        """How many variants carry a diff."""
-        column = self._column.get(diff)
-        return 0 if column is None else int(np.count_nonzero(self._carried == column))
+    def is_tried(self, diff: str) -> bool:
+        """Whether some trial of a variant that carries it says something of its effect."""
+        return diff in self._tried
 
-    def effect(self, diff: str) -> tuple[float, float]:
-        """What a diff does to the loss: mean and standard deviation; less than 0 is better.
+    def effect(self, *diffs: str) -> tuple[float, float]:
+        """What diffs do to the loss together: mean and standard deviation; less than 0 is better.
+        None of them do nothing.
 
         Raises:
-            KeyError: No variant carries it.
+            KeyError: No variant carries one of them.
         """
-        if diff not in self._known_effects:
-            v, column = self.variances, self._column[diff]
-            # Covariance of m + e_d with each trial: the vague mean is shared by all that carry any.
-            wide = (VAGUE * v.effect) ** 2
-            carriers = self._carriers[self._carried == column]
+        if not diffs:
+            return 0.0, 0.0
+        if diffs not in self._known_effects:
+            v, columns = self.variances, [self._column[diff] for diff in diffs]
+            # Covariance of their m + e_d with each trial: the vague mean is shared by all diffs.
+            wide = len(diffs) * (VAGUE * v.effect) ** 2
+            carriers = np.concatenate(
+                [self._carriers[self._carried == column] for column in columns]
+            )
             own = v.effect**2 * np.bincount(carriers, minlength=len(self._diffs))
             covariances = (wide * self._counts + own)[self._of]
-            mean, variance = self._factor.predict(covariances, wide + v.effect**2)
-            self._known_effects[diff] = mean, math.sqrt(max(variance, 0.0))
-        return self._known_effects[diff]
+            prior = len(diffs) * (wide + v.effect**2)
+            mean, variance = self._factor.predict(covariances, prior)
+            self._known_effects[diffs] = mean, math.sqrt(max(variance, 0.0))
+        return self._known_effects[diffs]
 
     def effects(self) -> dict[str, float]:
         """Posterior mean of what each diff does to the loss."""
@@ -217,10 +226,6 @@ class Estimates:
         return self._factor.predict(wide * self._counts[self._of], wide)[0]
 
     # The model
-
-    @property
-    def _origin(self) -> float:
-        return self._losses[0] if self._losses else 0.0
 
     def _covariances(self, index: int) -> Array:
         """Prior covariances of the value of one variant with those of all."""
@@ -301,6 +306,9 @@ class Estimates:
             + np.diag(np.where(counts > 0, v.interaction**2, 0.0))
         )
         of = self._of
+        if self._losses:
+            bare = np.flatnonzero(counts[of] == 0)
+            self._origin = self._losses[bare[0] if len(bare) else 0]
         trials = prior[np.ix_(of, of)] + np.diag(v.noise**2 + np.array(self._vague))
         losses = self._tamed(np.array(self._losses) - self._origin)
         self._factor = Factor.of(trials, losses, prior[of], np.diag(prior).copy())

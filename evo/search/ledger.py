@@ -39,12 +39,6 @@ class Entry:
     def mean(self) -> float:
         return sum(self.losses) / len(self.losses)
 
-    @property
-    def holdout_mean(self) -> float | None:
-        """None without a trial that was scored on holdout."""
-        known = self.holdout_losses
-        return sum(known) / len(known) if known else None
-
 
 class Ledger:
     """Everything that was told, by variant.

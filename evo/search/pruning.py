@@ -2,17 +2,17 @@
 
 A trial is compared with its parent at the same share of the budget, at a few rungs of it. Of all
 trials that came to their end, both are known: by how much the child's curve was behind its parent's
-(D), and by how much its score then was (F). A least-squares line D = b F through the origin, and
-the scatter around it, say how far behind a child of any worth is likely to be. What is believed of
-the child before its trial says of what worth it is if it betters the champion at all; from both
-follows how probably a true improvement is as far behind as this one. Where that is below the
-false-kill rate, shared out among the rungs (Bonferroni), the trial is stopped. The idea of rungs is
-successive halving's (Jamieson and Talwalkar 2016); but it stops a fixed share, which costs as many
-good trials as there are good ones in that share.
+(D), and by how much its score then was (F). A line D = a + b F, its slope by least squares and a at
+least 0, and the scatter around it say how far behind a child of any worth is likely to be. What is
+believed of the child before its trial says of what worth it is if it betters the champion at all;
+from both follows how probably a true improvement is as far behind as this one. Where that is below
+the false-kill rate, shared out among the rungs (Bonferroni), the trial is stopped. The idea of
+rungs is successive halving's (Jamieson and Talwalkar 2016); but it stops a fixed share, which costs
+as many good trials as there are good ones in that share.
 
-What was stopped is censored: it has no score, but its curve is evidence, F = D / b give or take
-scatter / b. That it was stopped needs no correction: the rule looks at nothing but what is told
-(Rubin 1976, "Inference and missing data").
+What was stopped is censored: it has no score, but its curve is evidence, F = (D - a) / b give or
+take scatter / b. That it was stopped needs no correction: the rule looks at nothing but what is
+told (Rubin 1976, "Inference and missing data").
 
 A curve is the candidate's own word. It can only hurt itself: a curve that is too good has a bad
 variant trained to its end, as it would be without early stopping.
@@ -65,8 +65,10 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a score says of the curve before it, at one rung: D = slope F, give or take."""
+    """What a score says of the curve before it, at one rung: D = offset + slope F, give or take."""
 
+    offset: float
+    """By how much children are behind that are as good as their parents: it may have been lucky."""
     slope: float
     scatter: float
     """Standard deviation of D around the line."""
@@ -164,7 +166,8 @@ class Pruner:
             return ""
         behind, line = found
         spread = math.hypot(line.scatter, line.slope * hope.noise)
-        likely = line.slope * (hope.improvements() - self._kept[self._parent[variant]].loss)
+        worse = hope.improvements() - self._kept[self._parent[variant]].loss
+        likely = line.offset + line.slope * worse
         z = (likely - behind) / max(spread, 1e-300)
         chance = float(np.mean(stdtr(line.freedom, z)))
         if chance >= self._level:
@@ -181,7 +184,7 @@ class Pruner:
         if found is None or found[1].slope <= 0:
             return None
         behind, line = found
-        loss = self._kept[self._parent[variant]].loss + behind / line.slope
+        loss = self._kept[self._parent[variant]].loss + (behind - line.offset) / line.slope
         return Guess(loss, line.scatter / line.slope)
 
     def _behind(
@@ -212,10 +215,11 @@ def _line(pairs: Array) -> Line:
     # regression, of F on D, makes it too large, but not for that reason.
     steepest = float(d @ d / max(d @ f, 1e-300)) if slope else 0.0
     rest = (d - slope * f)[f <= np.median(worse)]
-    ahead = rest[rest <= np.median(rest)] - np.median(rest)
+    middle = float(np.median(rest))
+    ahead = rest[rest <= middle] - middle
     freedom = max(len(ahead) - 1, 1)
     scatter = CAUTION * math.sqrt(float(ahead @ ahead) / freedom)
-    return Line(min(steepest, STEEPER * slope), scatter, freedom)
+    return Line(max(middle, 0.0), min(steepest, STEEPER * slope), scatter, freedom)
 
 
 def _height(curve: Sequence[CurvePoint], until: float) -> float | None:
@@ -223,7 +227,7 @@ def _height(curve: Sequence[CurvePoint], until: float) -> float | None:
     losses = [
         point.loss for point in curve if WINDOW * until <= point.elapsed_seconds <= until * 1.001
     ]
-    height = math.fsum(losses) / len(losses) if losses else math.nan
+    height = sum(losses) / len(losses) if losses else math.nan  # unlike fsum, it may be infinite
     return height if math.isfinite(height) else None
 
 

@@ -22,12 +22,16 @@ class Greedy(Breeding):
         return self._living[0]
 
     def _rank(self) -> None:
-        best = min(self._ledger.scored(), key=lambda entry: entry.losses[0])
-        self._living = [best.variant.id]
+        self._living = self._best(1)
 
     def _promote(self) -> None:
         if not self._crown_the_baseline():
             self._champion = self._living[0]
+
+    def _best(self, most: int) -> list[int]:
+        """Those with the best first score."""
+        ranked = sorted(self._ledger.scored(), key=lambda entry: entry.losses[0])
+        return [entry.variant.id for entry in ranked[:most]]
 
 
 class GreedyReplicated(Breeding):
@@ -76,23 +80,17 @@ class BestOfMany(Greedy):
         return arm, (0,), ""
 
     def _rank(self) -> None:
-        ranked = sorted(self._ledger.scored(), key=lambda entry: entry.losses[0])
-        self._living = [entry.variant.id for entry in ranked[: self._plan.population_size]]
+        self._living = self._best(self._plan.population_size)
 
 
-class RandomChoice(Breeding):
+class RandomChoice(Greedy):
     """Builds on anything that ever trained, without selection: what chance alone achieves."""
 
     def _draw(self, chance: random.Random) -> int:
         return chance.choice([entry.variant.id for entry in self._ledger.scored()])
 
     def _rank(self) -> None:
-        ranked = sorted(self._ledger.scored(), key=lambda entry: entry.losses[0])
-        self._living = [entry.variant.id for entry in ranked[: self._plan.population_size]]
-
-    def _promote(self) -> None:
-        if not self._crown_the_baseline():
-            self._champion = self._living[0]
+        self._living = self._best(self._plan.population_size)
 
 
 def tpe(plan: Plan) -> Search:

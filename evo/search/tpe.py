@@ -57,8 +57,9 @@ class Knob:
             return moved if self.value > 0 else -moved
         size = abs(self.value)
         if 0.5 <= size < 1:
-            # Near 1 it is the distance to 1 that counts, and it stays below.
-            return math.copysign(_rounded(1 - (1 - size) * 2.0**-octaves, 4), self.value)
+            # Near 1 it is the distance to 1 that counts, and it stays between.
+            moved = max(1 - (1 - size) * 2.0**-octaves, size / FACTOR)
+            return math.copysign(_rounded(moved, 4), self.value)
         return math.copysign(_rounded(size * 2.0**octaves, 3), self.value)
 
 
@@ -114,8 +115,9 @@ class Tpe(BestOfMany):
 
     def _tried(self) -> list[tuple[dict[str, bool | float], float]]:
         """What was measured, as Optuna draws it; what failed is as bad as the worst. What people
-        hand in is somewhere else: its subject isn't values."""
-        tuned = [one for one in self._ledger.everyone() if one.variant.operator == "tune"]
+        hand in is somewhere else, and what another strategy has tuned before names no values."""
+        variants = self._ledger.everyone()
+        tuned = [one for one in variants if one.variant.operator == "tune" and one.variant.subject]
         worst = max((entry.losses[0] for entry in self._ledger.scored()), default=0.0)
         found = []
         for entry in tuned:
@@ -126,7 +128,7 @@ class Tpe(BestOfMany):
         return found
 
     def _back(self, label: str, value: Value) -> bool | float:
-        """Octaves from the baseline's value: the inverse of `Knob.at`, but for rounding."""
+        """Octaves from the baseline's value: what `Knob.at` undoes, but for rounding."""
         knob, reach = self._knobs[label], math.log2(FACTOR)
         if isinstance(knob.value, bool):
             return bool(value)

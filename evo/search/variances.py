@@ -34,8 +34,8 @@ def fit(kinship: Mapping[str, Array], losses: Array, before: Variances) -> Varia
 
     Patterson and Thompson 1971, "Recovery of inter-block information when block sizes are
     unequal". mu and m are fixed effects here. The logarithms of interaction / effect and noise /
-    effect have normal priors (around 0.3 and 1, a factor of about 3 and 7): without replicates the
-    data can't tell the one from the other.
+    effect have normal priors (around 0.3 and 1, a factor of about 3 either way): without replicates
+    the data can't tell the one from the other, and with few of them noise happens to look small.
 
     Args:
         kinship: `trials` (indices into losses), `shared` diffs of two trials, `counts` of diffs,
@@ -78,7 +78,7 @@ def _deviance(
         beta = np.linalg.lstsq(gram, wx.T @ wy, rcond=None)[0]
         rest = float(wy @ wy - beta @ (wx.T @ wy))
         _, log_gram = np.linalg.slogdet(gram)
-        prior = ((logs[1] - logs[0] - math.log(0.3)) / 1.0) ** 2 + ((logs[2] - logs[0]) / 2.0) ** 2
+        prior = (logs[1] - logs[0] - math.log(0.3)) ** 2 + (logs[2] - logs[0]) ** 2
         return 2 * float(np.log(np.diag(lower)).sum()) + float(log_gram) + rest + float(prior)
 
     return deviance

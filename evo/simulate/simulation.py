@@ -1,8 +1,8 @@
 """One simulated search: a strategy asks, a landscape answers, and the clock counts trials.
 
-The strategy is driven as the engine drives it: it is asked when a slot is free, replicates go
-first, running trials report a curve and may be stopped, results come back in the order in which
-trials end. Nothing is trained.
+The strategy is driven as the engine drives it: replicates go first and are scored on holdout too,
+running trials report a curve and may be stopped, results come back in the order in which trials
+end. It is asked when a slot is free, and never ahead. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from evo.nouns import (
     Trial,
     Variant,
 )
+from evo.search.heredity import Heredity
 from evo.search.search import Search
-from evo.simulate.landscape import BASE, FOUNDERS, Genes, Landscape
+from evo.simulate.landscape import BASE, Genes, Landscape
 
 MADE_AT = datetime(2026, 1, 1)
 MOST_REFUSED = 300
@@ -36,6 +37,8 @@ CRASHES = 0.05
 """Share of new variants whose trials crash, at the first report."""
 REPORTS = 10
 """Points of a trial's curve."""
+OTHER_TEXT = 0.3
+"""By how much a score on holdout differs from one on search, in standard deviations of a trial."""
 OVERHEAD = 0.05
 """Start-up and scoring of a trial, in trials' lengths; a trial that is stopped has half of it."""
 
@@ -56,8 +59,6 @@ class Outcomes:
     trials: int
     hours: float
     """Time on the wall, in trials' lengths: accelerator time divided by the slots."""
-    variants: int
-    """New ones whose first trial was begun."""
     pruned: int
     improvements: int
     """First trials of variants that were truly better than the champion at their end."""
@@ -74,7 +75,6 @@ class _Tally:
     trials: int = 0
     promotions: int = 0
     false_promotions: int = 0
-    variants: int = 0
     pruned: int = 0
     improvements: int = 0
     killed: int = 0
@@ -122,6 +122,9 @@ class Simulation:
     _briefs: int = 0
     _started: int = 0
 
+    def __post_init__(self) -> None:
+        self._heredity = Heredity(self.genes)
+
     def run(self, trials: float) -> Outcomes:
         """Runs until so much accelerator time is spent, in the length of whole trials."""
         now = 0.0
@@ -147,7 +150,6 @@ class Simulation:
             false_promotions=tally.false_promotions,
             trials=tally.trials,
             hours=now,
-            variants=tally.variants,
             pruned=tally.pruned,
             improvements=tally.improvements,
             killed=tally.killed,
@@ -161,7 +163,6 @@ class Simulation:
         chance = random.Random(f"{self.seed}:trial:{number}")
         trial = Trial(number, variant, 0, purpose, 1.0, 1.0)
         self._running[number] = _Running(trial, now, chance.gauss(0, self.noise), chance)
-        self._tally.variants += purpose is Purpose.FIRST
         # Nobody's trials are exactly as long as another's.
         heapq.heappush(self._events, (now + OVERHEAD / 2 + 0.1 + 1e-4 * chance.random(), number))
 
@@ -176,7 +177,12 @@ class Simulation:
         running.curve.append(CurvePoint(share, len(running.curve) + 1, loss))
         if share >= 1.0:
             score = self._truth(trial.variant) + running.luck
-            self._finish(running, now, self._measurement(running, now, Status.SCORED, score))
+            done = self._measurement(running, now, Status.SCORED, score)
+            if trial.purpose is Purpose.REPLICATE:
+                # The same weights, on other text.
+                other = score + running.chance.gauss(0, OTHER_TEXT * self.noise)
+                done = replace(done, holdout_score=other)
+            self._finish(running, now, done)
         elif cause := self.search.hopeless(trial, running.curve):
             self._tally.pruned += 1
             self._finish(running, now, self._measurement(running, now, Status.PRUNED, None, cause))
@@ -247,7 +253,8 @@ class Simulation:
         )
         if twin is None:
             variant = len(self.genes)
-            self.genes[variant], self._known[genes] = genes, variant
+            self._heredity.add(variant, brief.parents, genes)
+            self._known[genes] = variant
             self._parents[variant] = brief.parents
             before = self.genes[brief.parents[0]] if brief.parents else genes
             self.search.tell(_variant(variant, brief, genes, before))
@@ -270,18 +277,13 @@ class Simulation:
             case "founder":
                 return parents[0] | {int(brief.subject)}
             case "crossover":
-                return parents[0] | parents[1]
+                return self._heredity.joined(brief.parents)
             case "ablate":
                 subject = int(brief.subject)
                 [before] = self._parents[subject]
                 return parents[0] - (self.genes[subject] - self.genes[before])
             case _:
                 return parents[0] | {self.landscape.draw(brief.seed)}
-
-
-def founders() -> tuple[str, ...]:
-    """Names of the gene pool: the first ideas."""
-    return tuple(str(number) for number in range(FOUNDERS))
 
 
 def _variant(number: int, brief: Brief, genes: Genes, before: Genes) -> Variant:

@@ -16,6 +16,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from evo.text import clean_text
+from evo.tui.rows import Rows
 from evo.tui.views.place import Pulse
 
 BOX = """
@@ -23,6 +24,7 @@ BOX = """
     .box { width: 64; max-width: 95%; height: auto; max-height: 90%; background: $panel;
            padding: 1 2; border: round $primary; }
     .box Static { height: auto; }
+    .box .hint { color: $text-muted; margin: 1 0 0 0; }
     .box Input { background: $surface; border: none; height: 1; margin: 1 0 0 0; padding: 0 1; }
     .box OptionList { height: auto; background: $panel; border: none; margin: 1 0 0 0;
                       padding: 0; }
@@ -51,6 +53,7 @@ class Line(ModalScreen[str | None]):
         with Vertical(classes="box"):
             yield Static(self._question)
             yield Input(self._value, compact=True)
+            yield Static("enter is done, escape thinks better of it", classes="hint")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value.strip())
@@ -126,9 +129,10 @@ class Leave(ModalScreen[LeaveHow | None]):
         if not self._pulse.alive:
             return [Option("d  Leave: there is nothing to stop any more")]
         trials = len(self._pulse.beat.running) if self._pulse.beat else 0
+        ends = "the running trial ends" if trials == 1 else f"the {trials} running trials end"
         return [
             Option("d  Detach: it goes on; `evo tui` looks in again"),
-            Option(f"f  Finish: the {trials} running trials end, then it stops"),
+            Option(f"f  Finish: {ends}, then it stops"),
             Option("n  Stop now: running trials are queued again for next time"),
         ]
 
@@ -160,15 +164,18 @@ WORDS = (
 
 
 def keys(app: App[Any]) -> list[tuple[str, str]]:
-    """The keys of the place that one is in, with what they do: evo's own, nearest first."""
+    """The keys of the place that one is in, with what they do: evo's own, nearest first, and at
+    the end those that lead to other screens and those that move."""
     found: dict[str, str] = {}
     for node in app.focused.ancestors_with_self if app.focused else [app.screen, app]:
         for binding in own_bindings(node):
-            key = app.get_key_display(binding)
-            known = found.get(binding.description, "")
+            what = "The screens" if binding.key.isdigit() else binding.description
+            key, known = app.get_key_display(binding), found.get(what, "")
             if key not in known.split():
-                found[binding.description] = f"{known} {key}".strip()
-    return [(names, what) for what, names in found.items() if not what.isdigit()]
+                found[what] = f"{known} {key}".strip()
+    moves = [binding.description for binding in Binding.make_bindings(Rows.BINDINGS)]
+    ordered = sorted(found.items(), key=lambda one: one[0] in moves and one[0] != "Open")
+    return [(names, what) for what, names in ordered]
 
 
 def own_bindings(node: DOMNode) -> Iterator[Binding]:

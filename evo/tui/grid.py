@@ -57,7 +57,7 @@ class Grid(Rows):
             accent: Rows with this value in this column are the champion's.
         """
         self.sheet, self._sort = sheet, sort
-        self._layout = sheet.layout(columns)
+        self._layout = sheet.layout(columns, marked=sort[0] if sort else "")
         self._at = [sheet.columns.index(column.name) for column in self._layout]
         self._accent = None
         if accent is not None and accent[0] in sheet.columns:

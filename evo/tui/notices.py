@@ -27,7 +27,7 @@ def news(
     if was.alive and not pulse.alive:
         message = pulse.beat.message if pulse.beat and pulse.beat.phase.over else "it is gone"
         found.append(f"The engine has ended: {message}")
-    if old is None or snapshot is None:
+    if old is None or snapshot is None or snapshot is old:
         return found
     if snapshot.champion != old.champion and snapshot.champion is not None:
         row = snapshot.row(snapshot.champion)

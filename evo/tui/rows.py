@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.text import Text
 from textual import events
@@ -11,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.theme import Theme
@@ -39,7 +40,7 @@ class Rows(ScrollView, can_focus=True):
         Binding("shift+right", "sidle(8)", "Right", show=False),
         Binding("shift+left", "sidle(-8)", "Left", show=False),
     ]
-    cursor = reactive(0)
+    cursor = var(0)
 
     class Moved(Message):
         """The cursor stands on another row."""
@@ -123,6 +124,9 @@ class Rows(ScrollView, can_focus=True):
         return True
 
     def _strip(self, text: Text, left: int, width: int, state: int = 0) -> Strip:
+        if cell_len(text.plain.rstrip()) > left + width:  # whoever reads it sees that it goes on
+            text = text.copy()
+            text.truncate(left + width, overflow="ellipsis")
         segments = [
             part for part in text.render(self.app.console) if part.text and part.text != "\n"
         ]
@@ -145,7 +149,8 @@ class Rows(ScrollView, can_focus=True):
     def watch_cursor(self, before: int, now: int) -> None:
         if before == now:
             return
-        self.refresh()
+        for at in (before, now):  # a terminal at the end of a slow line is sent these two alone
+            self.refresh_line(at + self.header_lines)
         self.reveal()
         self.post_message(self.Moved(self, now))
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 from textual_serve.server import Server
 
 COOKIE = "evo_token"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -41,9 +43,29 @@ class TokenServer(Server):
 
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
+        app.middlewares.append(self._refuse_other_pages())
         if self._token:
             app.middlewares.append(self._guard())
         return app
+
+    def _refuse_other_pages(self) -> Middleware:
+        """A page from elsewhere may not open a terminal here, in the browser of whoever looks at
+        it: neither as itself, nor, where no token keeps it out, under a name of its own that leads
+        to this machine.
+        """
+        is_open = not self._token and self.host in LOOPBACK
+
+        @web.middleware
+        async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+            origin = request.headers.get("Origin", "")
+            is_foreign = bool(origin) and urlsplit(origin).netloc != request.host
+            is_renamed = is_open and urlsplit(f"//{request.host}").hostname not in LOOPBACK
+            if is_foreign or is_renamed:
+                text = "Open evo serve itself, not a page that leads to it."
+                return web.Response(status=403, text=text)
+            return await handler(request)
+
+        return refuse
 
     def _guard(self) -> Middleware:
         token = self._token

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import OptionList, Static
+from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from evo.engine.heartbeat import Phase
@@ -170,7 +170,6 @@ class Steering(ModalScreen[Choice | None]):
             padding: 1 2; border: round $primary; }
     #menu OptionList { height: auto; max-height: 20; background: $panel; border: none;
                        padding: 0; }
-    #menu Static { color: $text-muted; height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,s", "close", "Close"),
@@ -183,16 +182,20 @@ class Steering(ModalScreen[Choice | None]):
         self._choices, self._alive = choices, alive
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="menu"):
+        with Vertical(id="menu") as menu:
+            menu.border_title = "" if self._alive else "No engine works: it waits for the next"
             yield OptionList(*(Option(Text(one.title)) for one in self._choices))
-            kept = "" if self._alive else "\nNo engine works: what is asked waits for the next."
-            yield Static(f"\nEach is a command too: evo pause, evo hint, …{kept}")
 
     def action_down(self) -> None:
         self.query_one(OptionList).action_cursor_down()
 
     def action_up(self) -> None:
         self.query_one(OptionList).action_cursor_up()
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        verb = self._choices[event.option_index].verb
+        meaning = next(one.help for one in COMMANDS if one.verb is verb)
+        self.query_one("#menu").border_subtitle = f"{meaning}: evo {verb}"
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self._choices[event.option_index])

@@ -10,6 +10,7 @@ import tracemalloc
 from collections import deque
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -21,6 +22,8 @@ from evo.archive.archive import TRIALS_AT_ONCE, Archive
 from evo.archive.schema import VERSION, Schema, shipped
 from evo.errors import ArchiveError, RunHeldError
 from evo.nouns import (
+    Call,
+    CallOutcome,
     CurvePoint,
     Estimate,
     Event,
@@ -74,12 +77,26 @@ def test_history_is_told_in_the_order_in_which_it_happened(archive: Archive) -> 
     assert (ids.proposal, ids.variant, ids.trial) == (3, 2, 2)
 
 
+def test_a_call_for_a_proposal_that_never_came_to_be_is_not_billed_to_another(
+    archive: Archive,
+) -> None:
+    archive.record_proposal(proposal(0), variant(0), NOW)
+    archive.record_call(Call(2, "mutate", "", "one", "aa", CallOutcome.ABANDONED, NOW, 1.0))
+    assert archive.next_ids().proposal == 3
+    archive.record_proposal(proposal(3), variant(1, proposal=3), NOW)
+    assert archive.next_ids().proposal == 4
+    archive.close()
+    with duckdb.connect(str(archive.path), read_only=True) as connection:
+        calls = connection.execute("SELECT proposal, calls FROM proposal_yield").fetchall()
+    assert calls == [(0, 0), (3, 0)]
+
+
 @given(
     measurement=measurements(),
     title=texts,
     parents=st.lists(st.integers(0, 99), max_size=2, unique=True).map(tuple),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_any_record_survives_the_round_trip(
     tmp_path_factory: pytest.TempPathFactory,
     measurement: Measurement,
@@ -161,6 +178,23 @@ def test_a_program_is_kept_once_and_a_request_once(archive: Archive) -> None:
     assert counts == (1, 1, 1, 1, 1)
 
 
+def test_a_session_is_ended_by_whoever_began_it_though_the_clock_was_set_back(
+    archive: Archive,
+) -> None:
+    archive.end_session(NOW, "nobody's")
+    for hours, how in ((0, "first"), (-2, "second")):
+        archive.begin_session(NOW + timedelta(hours=hours))
+        archive.end_session(NOW + timedelta(hours=hours, minutes=1), how)
+        archive.close()
+        archive = Archive.open(archive.path)
+    archive.close()
+    with duckdb.connect(str(archive.path), read_only=True) as connection:
+        found = connection.execute("SELECT started_at, ended_at, how FROM sessions").fetchall()
+    assert [(how, ended - started) for started, ended, how in found] == [
+        ("first", timedelta(minutes=1)), ("second", timedelta(minutes=1)),
+    ]  # fmt: skip
+
+
 def test_a_failed_write_leaves_nothing_of_itself(archive: Archive) -> None:
     archive.record_proposal(proposal(0), variant(0), NOW)
     with pytest.raises(ArchiveError, match="what was recorded before is safe"):
@@ -236,12 +270,15 @@ def test_every_older_version_has_a_way_on() -> None:
     assert set(shipped().migrations) == set(range(1, VERSION))
 
 
-def test_a_file_of_an_older_version_gets_the_views_of_this_one(archive: Archive) -> None:
+@pytest.mark.parametrize("version", range(2, VERSION))
+def test_a_file_of_an_older_version_gets_the_views_of_this_one(
+    archive: Archive, version: int
+) -> None:
     archive.record_proposal(proposal(0, cost_usd=0.5), variant(0), NOW)
     archive.close()
     with duckdb.connect(str(archive.path)) as connection:
         connection.execute("CREATE OR REPLACE VIEW operator_yield AS SELECT 1 AS old")
-        connection.execute("UPDATE meta SET schema_version = 2")
+        connection.execute("UPDATE meta SET schema_version = ?", [version])
     with closing(Archive.open(archive.path)):
         pass
     with duckdb.connect(str(archive.path), read_only=True) as connection:

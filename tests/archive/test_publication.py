@@ -11,6 +11,7 @@ from evo.archive.publication import Publisher, publish
 from evo.archive.reading import Reader
 from evo.errors import ArchiveError
 from tests.archive.records import NOW, RUN, proposal, variant
+from tests.projects import wait_until
 
 
 @pytest.fixture
@@ -101,3 +102,21 @@ def test_a_place_that_cannot_be_written_is_told_and_tried_again(
     publisher.flush()
     assert count(place / "archive.duckdb") == 0
     publisher.close()
+
+
+def test_a_bug_in_copying_is_told_and_the_next_copy_is_made(tmp_path: Path) -> None:
+    published, texts = tmp_path / "archive.duckdb", list[str]()
+
+    def copy() -> None:
+        published.write_text(texts[0])
+
+    publisher = Publisher(copy, published)
+    publisher.request()
+    wait_until(lambda: publisher.last_error is not None, "it is told", 20)
+    with pytest.raises(ArchiveError, match="can't be published: bug: IndexError"):
+        publisher.flush()
+    texts.append("whole")
+    publisher.request()
+    publisher.flush()
+    publisher.close()
+    assert published.read_text() == "whole"

@@ -178,6 +178,30 @@ def test_optimism_is_what_a_champion_loses_on_holdout_beyond_the_baseline(tmp_pa
     assert story.optimism == pytest.approx(0.1)
 
 
+def test_who_was_caught_cheating_has_no_score_and_has_gained_nothing(tmp_path: Path) -> None:
+    archive = Archive.open(tmp_path / "run.duckdb")
+    archive.begin_run(RUN)
+    for number in range(3):
+        archive.record_proposal(proposal(number), variant(number), NOW)
+        archive.record_champion(number, Estimate(2.0, 0.1, 1), NOW)
+    caught = Measurement(Status.DISHONEST, cause="it claims too much")
+    told = [(0, 2.0), (0, None), (1, 1.0), (1, None), (1, 1.4), (2, 1.9)]
+    for number, (of, score) in enumerate(told):
+        fair = caught if score is None else Measurement(Status.SCORED, score, holdout_score=score)
+        record(archive, replace(trial(number, of, score), measurement=fair))
+    publish(archive, tmp_path / "a.duckdb")
+    archive.close()
+    with Reader.open(tmp_path / "a.duckdb") as reader:
+        lineage = reader.query("SELECT variant, score, effect, trials FROM lineage").rows
+        gained = reader.query("SELECT better, mean_gain FROM operator_yield").rows
+        holdout = reader.query("SELECT variant, holdout FROM optimism").rows
+        noise = reader.query("SELECT std FROM noise").rows
+    assert lineage == ((0, 2.0, None, 1), (1, None, None, 0), (2, 1.9, None, 1))
+    assert gained == ((0, None),)
+    assert holdout == ((0, 2.0), (1, None), (2, 1.9))
+    assert noise == ((None,),)
+
+
 def test_opening_a_strangers_file_reads_no_other(tmp_path: Path) -> None:
     """Its `meta` may be a view that is asked before anybody asks anything."""
     secret, path = tmp_path / "secret.txt", tmp_path / "archive.duckdb"

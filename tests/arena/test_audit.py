@@ -212,5 +212,17 @@ def test_a_reference_learns_from_honest_claims(corpus: Corpus) -> None:
     claims = np.full(rows[:, 1:].shape, 2.0, dtype=np.float32)
     reference.learn(claims)
     assert (reference.nats == 2.0).all()
-    reference.learn(claims + 1)
-    assert ((reference.nats > 2.0) & (reference.nats < 3.0)).all()
+    reference.learn(claims - 1)
+    assert ((reference.nats > 1.0) & (reference.nats < 2.0)).all()
+
+
+def test_a_model_of_thousands_of_nats_hides_no_later_lies(corpus: Corpus) -> None:
+    rows = rows_of(corpus, Split.SEARCH, 32, 2048)
+    reference = Reference(rows, corpus.tokens(Split.TRAIN), corpus.vocab_size)
+    truth = reference.nats - np.float32(0.5)
+    reference.learn(truth)
+    reference.learn(np.full_like(truth, 10_000))
+    lies = truth.copy()
+    lies[7, 3] -= 5
+    found = suspicion(lies, reference.nats)
+    assert found[7, 3] > 0.9 * found.sum()

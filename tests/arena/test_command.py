@@ -1,5 +1,6 @@
 """A command task: the script's own word, under the referee's clock."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ CASES = {
     "prints nothing": ("pass", Status.CRASHED, "don't show the score"),
     "prints no number": ("print('score: high')", Status.CRASHED, "don't show the score"),
     "prints infinity": ("print('score: 1e999')", Status.CRASHED, "nan: its score is inf"),
+    "prints what can't be squared": ("print('score: -1e300')", Status.CRASHED, "another unit"),
     "sleeps": ("import time\ntime.sleep(60)", Status.TIMED_OUT, "more than 5 s"),
     "eats memory": ("x = bytearray(2**34)", Status.OUT_OF_MEMORY, ""),
     "says it failed": ("print('score: 1\\nDIVERGED')", Status.CRASHED, "DIVERGED"),
@@ -72,6 +74,12 @@ def test_a_script_that_fails_is_told_apart(name: str) -> None:
     found = measure(source, crash_pattern="DIVERGED")
     assert (found.status, found.score) == (status, None), found.cause
     assert cause in found.cause
+
+
+def test_digits_without_end_are_read_once() -> None:
+    began = time.monotonic()
+    assert measure("print('score: ' + '1' * 16_000 + 'x')").score is None
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,12 @@ print("torch._inductor.compile_fx" in sys.modules)
 
 @pytest.mark.torch
 @pytest.mark.parametrize(
-    ("gpu", "job", "loaded"), [("0", b"", "True"), ("0", b"job", "False"), ("", b"", "False")]
+    ("gpu", "job", "loaded"),
+    [
+        pytest.param("0", b"", "True", marks=pytest.mark.slow),
+        ("0", b"job", "False"),
+        ("", b"", "False"),
+    ],
 )
 def test_what_compiling_needs_is_loaded_while_a_gpus_cell_waits(
     gpu: str, job: bytes, loaded: str

@@ -262,6 +262,7 @@ def test_a_model_whose_answers_depend_on_something_else_is_refused_with_that_rea
 BROKEN = {
     "answers NaN": ("return self.head(self.embedding(tokens)) * float('nan')", "nan: "),
     "answers infinity": (PLAIN + "y[..., 0] = float('inf')\nreturn y", "nan: "),
+    "is lost": ("return self.head(self.embedding(tokens)) * 1e5", "it diverged: "),
     "answers the wrong shape": (PLAIN + "return y[:, :-1]", "another shape"),
     "raises with words of the text": (
         "raise ValueError(f'secret {tokens.tolist()}')",
@@ -281,7 +282,7 @@ BROKEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", first_quickly(BROKEN, 2))
+@pytest.mark.parametrize("name", first_quickly(BROKEN, 3))
 def test_a_model_that_breaks_while_it_is_scored_has_no_score_and_tells_nothing(
     corpus: Corpus, name: str
 ) -> None:
@@ -324,8 +325,11 @@ def test_a_model_that_trains_on_while_it_is_scored_is_refused(corpus: Corpus) ->
     "compiled",
     [
         "return torch.compile(model, dynamic=False)",
-        "model.compile(fullgraph=True)\n    return model",
-        "model.forward = torch.compile(fullgraph=True)(model.forward)\n    return model",
+        pytest.param("model.compile(fullgraph=True)\n    return model", marks=pytest.mark.slow),
+        pytest.param(
+            "model.forward = torch.compile(fullgraph=True)(model.forward)\n    return model",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_compiled_model_is_scored_without_compiling_it(corpus: Corpus, compiled: str) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from evo.arena.examination import Questions
 from evo.arena.job import Job, Role
-from evo.arena.rules import EndedError, Nobody, Rules
+from evo.arena.rules import EndedError, Nobody, Rules, fault
 from evo.arena.training import Tally, Training
+from evo.arena.wire import Frame, Kind
 from evo.corpus.corpus import Corpus
 from evo.nouns import Clock
 from evo.sandbox.sandbox import Cell, Limits, OpenSandbox, adopt_orphans
@@ -42,9 +43,11 @@ def send(kind, body, length=None):
         view = view[os.write(1, view):]
 
 def number():
-    return chance.choice([0.0, -1.0, 1e300, -1e300, 5e-324, chance.uniform(-9, 9)])
+    return chance.choice([0.0, -1.0, 1e29, -1e29, 5e-324, chance.uniform(-9, 9)])
 
 def said(kind):
+    if chance.random() < 0.2:
+        return b'{"kind": ' + b"[" * 2000
     return json.dumps(chance.choice([
         {}, [], None, "x", {"kind": "crashed"}, {"kind": "", "text": 3}, {"parameters": -1},
         {"parameters": 2**70}, {"device_memory_mb": 1e400}, {"kind": kind, "text": "\x1b[2J\ud800"},
@@ -131,6 +134,11 @@ def train_with(corpus: Corpus, seed: int, messages: int) -> str:
         return ended.cause
     assert len(weights) < 300
     return ""
+
+
+def test_last_words_nested_without_end_make_no_sense() -> None:
+    ended = fault(Frame(Kind.FAULT, bytearray(b'{"kind": ' + b"[" * 60_000)))
+    assert "its last words make no sense" in ended.cause
 
 
 @pytest.mark.parametrize("seed", range(16))

@@ -7,6 +7,7 @@ from typing import Any
 import psutil
 import pytest
 
+from evo.arena.compiled import Kept
 from evo.arena.referee import Referee
 from evo.arena.rules import Rules
 from evo.corpus.corpus import Corpus
@@ -86,6 +87,11 @@ CASES = {
         "for _ in arena.batches(1):\n    arena.report(float('nan'))",
         Status.CRASHED,
         "nan: the training loss is nan",
+    ),
+    "loss can't be squared": (
+        "for _ in arena.batches(1):\n    arena.report(-1e300)",
+        Status.CRASHED,
+        "nan: the training loss is -1e+300",
     ),
     "weights are nan": (
         "model = build_model(arena.vocab_size, 1, 1.0)\nmodel.head.weight.data.fill_(torch.nan)\n"
@@ -264,6 +270,11 @@ class CountingSandbox(OpenSandbox):
     def __init__(self) -> None:
         super().__init__()
         self.cells: list[Cell] = []
+        self.settled: list[int] = []
+        """How many cells there were each time that dates were settled."""
+
+    def settle(self, gpu: str = "") -> None:
+        self.settled.append(len(self.cells))
 
     def start(self, *arguments: Any, **options: Any) -> Cell:
         self.cells.append(super().start(*arguments, **options))
@@ -280,9 +291,11 @@ def test_in_series_the_next_trials_process_is_started_while_one_trains(
         assert referee.measure(source, number, log=log).status is Status.SCORED
         assert log.read_text() == f"trial {number}\n"
         assert len(sandbox.cells) == started
+    assert sandbox.settled == [0, 4]
     waiting = sandbox.cells[-1]
     assert waiting.poll() is None
     waiting.process.kill()  # as the kernel does where memory runs out
+    waiting.wait(60)
     assert referee.measure(BIGRAM, 3).status is Status.SCORED
     assert sandbox.cells[-1].poll() is None
     referee.close()
@@ -307,7 +320,8 @@ folder.mkdir(parents=True, exist_ok=True)
     referee, kept, logs = Referee(corpus, OpenSandbox(), RULES), tmp_path / "kept.zip", []
     for number, word in enumerate(("stranger", "trusted", "poison", "victim")):
         log = tmp_path / str(number)
-        found = referee.measure(leaves(word), 1, log=log, compiled=kept, trusted=word == "trusted")
+        shared = Kept(str(kept), trusted=word == "trusted")
+        found = referee.measure(leaves(word), 1, log=log, compiled=shared)
         assert found.status is Status.SCORED, found.cause
         logs.append(log.read_text().strip())
         assert kept.exists() == (number > 0)
@@ -319,5 +333,6 @@ def test_a_file_of_caches_that_is_broken_costs_nothing_but_time(
 ) -> None:
     kept = tmp_path / "kept.zip"
     kept.write_bytes(b"PK half a zip")
-    found = Referee(corpus, OpenSandbox(), RULES).measure(BIGRAM, 1, compiled=kept)
+    shared = Kept(str(kept), trusted=False)
+    found = Referee(corpus, OpenSandbox(), RULES).measure(BIGRAM, 1, compiled=shared)
     assert found.status is Status.SCORED, found.cause

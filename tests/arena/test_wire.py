@@ -3,6 +3,7 @@
 import os
 import struct
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -69,6 +70,21 @@ def test_a_pipe_that_ends_within_a_frame_says_so() -> None:
     os.close(writing)
     with pytest.raises(PipeClosedError, match="within a message"):
         FrameReader(reading, {Kind.REPORT: 12}).poll(1.0)
+
+
+def test_a_frame_that_keeps_coming_holds_nobody_up(tmp_path: Path) -> None:
+    size = 512 << 20
+    stream = tmp_path / "stream"  # unlike a pipe, it always has more
+    stream.write_bytes(HEADER.pack(Kind.WEIGHTS, size))
+    os.truncate(stream, HEADER.size + size)
+    with stream.open("rb") as file:
+        reader = FrameReader(file.fileno(), {Kind.WEIGHTS: size})
+        at_once = reader.poll(0.0) is not None
+        assert not at_once
+        assert reader.arriving is Kind.WEIGHTS
+        while (frame := reader.poll(0.0)) is None:
+            pass
+    assert len(frame.body) == size
 
 
 def test_writing_to_a_reader_that_is_gone_says_so() -> None:

@@ -14,6 +14,11 @@ ATTACKS = {
         for path in ('/etc/shadow', '/etc/passwd', '/etc/ssh/sshd_config', '/root/.bashrc'):
             attempt(lambda: print(read(path)) or True)
     """,
+    "reads what the machine counts": """
+        for name in ('vmstat', 'zoneinfo', 'buddyinfo', 'diskstats', 'interrupts', 'softirqs',
+                     'pressure/cpu', 'pressure/memory', 'sys/fs/dentry-state', 'sys/fs/inode-nr'):
+            attempt(lambda: print(read(f'/proc/{name}')) or True)
+    """,
     "goes by a symbolic link": """
         os.symlink(f"{BAIT['folder']}/ssh_key", 'link')
         attempt(lambda: print(read('link')))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -21,6 +22,11 @@ from tests.projects import (
 )
 
 DATABASE, PUBLISHED = "population/main/run.duckdb", "archive/main/archive.duckdb"
+
+
+def rarely(*values: str) -> list[Any]:
+    """Each takes an engine or two: these are for the slow tests."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 def complaint(project: Path, *arguments: str) -> str:
@@ -157,7 +163,7 @@ def damage(path: Path, how: str) -> None:
     }[how])  # fmt: skip
 
 
-@pytest.mark.parametrize("how", ["garbage", "half", "short"])
+@pytest.mark.parametrize("how", ["half", *rarely("garbage", "short")])
 def test_a_damaged_archive_is_told_and_mended_by_the_published_copy(begun: Path, how: str) -> None:
     damage(begun / DATABASE, how)
     before = (begun / DATABASE).read_bytes()
@@ -169,7 +175,7 @@ def test_a_damaged_archive_is_told_and_mended_by_the_published_copy(begun: Path,
     assert rows(begun, "SELECT count(*) FROM trials WHERE seq IS NOT NULL") == [(6,)]
 
 
-@pytest.mark.parametrize("how", ["garbage", "half"])
+@pytest.mark.parametrize("how", ["garbage", *rarely("half")])
 def test_a_damaged_published_copy_is_told_and_replaced_by_the_next_trial(
     begun: Path, how: str
 ) -> None:
@@ -223,7 +229,7 @@ PLAIN = (
 
 
 @pytest.mark.skipif(bool(PLAIN) and shutil.which("setpriv") is None, reason="root may do anything")
-@pytest.mark.parametrize("folder", ["population", "population/main", "archive/main"])
+@pytest.mark.parametrize("folder", ["population/main", *rarely("population", "archive/main")])
 def test_a_folder_that_can_not_be_written(begun: Path, folder: str) -> None:
     (begun / folder).chmod(0o500)
     words = [*PLAIN, sys.executable, "-m", "evo", "run", "--plain", "--trials", "1"]

@@ -1,5 +1,6 @@
 """The commands, called as a user calls them: in a shell, in a project folder, with pipes."""
 
+import contextlib
 import csv
 import io
 import json
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from evo.engine import heartbeat
@@ -93,6 +95,18 @@ def test_founders_check_names_the_one_that_does_not_apply(tmp_path: Path) -> Non
     assert "expects 'KNOB = 1.0', but line 2 is 'KNOB = 7.0'" in done.stdout
 
 
+def test_founders_list_names_those_that_can_not_be_read_too(tmp_path: Path) -> None:
+    made = make_project(tmp_path)
+    pool = made / "population" / "founders"
+    (pool / "broken.patch").write_text("Title: x\n\nno diff at all\n")
+    (pool / "binary.patch").write_bytes(b"Title: \xff\xfe\n")
+    done = evo(made, "founders", "list")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["shorter", "smaller", "wider"]
+    assert [line.split()[1] for line in done.stderr.splitlines()] == [
+        "binary.patch", "broken.patch",
+    ]  # fmt: skip
+
+
 # run
 
 
@@ -104,6 +118,25 @@ def test_a_plain_run_prints_a_line_for_each_trial_and_a_summary(tmp_path: Path) 
     assert any(line.startswith("best") for line in lines)
     assert any("self-reported" in line for line in lines)
     assert done.stderr == ""
+
+
+def test_what_is_suggested_names_a_run_that_the_settings_do_not(tmp_path: Path) -> None:
+    made = make_project(tmp_path)
+    said = evo(made, "run", "--trials", "3", "--plain", "--run", "night").stdout
+    for command in ('evo sql "from operator_yield" --run night', "evo run --run night"):
+        assert command in said
+    [taken] = [line.split(">")[0].split() for line in said.splitlines() if "evo checkout" in line]
+    assert evo(made, *taken[1:]).stdout.startswith("import time")
+    assert "`evo run --run night` goes on" in " ".join(
+        evo(made, "status", "--run", "night").stdout.split()
+    )
+    assert evo(made, "hint", "Be bold.", "--run", "night").stdout == (
+        "kept for the next `evo run --run night`\n"
+    )
+    (made / "pyproject.toml").write_text(
+        (made / "pyproject.toml").read_text().replace("[tool.evo]", '[tool.evo]\nrun = "night"')
+    )
+    assert "--run" not in evo(made, "status").stdout
 
 
 def test_a_detached_run_works_on_and_can_be_stopped(tmp_path: Path) -> None:
@@ -314,6 +347,74 @@ def test_eval_of_a_script_that_crashes_says_so_and_exits_with_one(tmp_path: Path
     assert done.returncode == 1
     assert "CRASHED" in done.stdout
     assert "ValueError: no" in done.stdout
+
+
+DOOMED = """import os, subprocess, sys
+if os.environ["EVO_SEED"] == "1":
+    subprocess.run([sys.executable, "-c", "import time; time.sleep(60)", "doomed"])
+print("score:", os.environ["EVO_SEED"])
+"""
+"""With one seed it waits until somebody ends what it waits for, or its referee."""
+
+
+def start_eval(project: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "evo", "eval", "script.py", *arguments],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def below(command: subprocess.Popen[str], word: str) -> list[psutil.Process]:
+    """Processes that a command has begun, by a word of their command line."""
+    found = []
+    for child in psutil.Process(command.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if word in child.cmdline():
+                found.append(child)
+    return found
+
+
+def lose(command: subprocess.Popen[str], times: int) -> None:
+    """Kills the referee of a doomed trial, so many times."""
+    for _ in range(times):
+        wait_until(lambda: bool(below(command, "doomed")), "the trial waits")
+        doomed = below(command, "doomed")
+        for referee in below(command, "evo.arena.worker"):
+            referee.kill()
+        assert psutil.wait_procs(doomed, timeout=20)[1] == []
+
+
+def test_a_seed_that_is_lost_is_measured_again(tmp_path: Path) -> None:
+    command = start_eval(make_project(tmp_path, script=DOOMED), "--seeds", "3")
+    lose(command, 2)
+    wait_until(lambda: bool(below(command, "doomed")), "the trial waits")
+    for doomed in below(command, "doomed"):
+        doomed.kill()
+    said, complaints = command.communicate(timeout=60)
+    assert (command.returncode, complaints) == (0, "")
+    assert "mean 1.000000" in said
+
+
+def test_a_seed_that_is_lost_three_times_costs_no_other(tmp_path: Path) -> None:
+    command = start_eval(make_project(tmp_path, script=DOOMED), "--seeds", "3")
+    lose(command, 3)
+    said, complaints = command.communicate(timeout=60)
+    assert (command.returncode, complaints) == (1, "")
+    lines = said.splitlines()
+    assert lines[0] == "seed 0: score 0.000000"
+    assert "seed 1: INFRASTRUCTURE  it was lost 3 times: the referee's process ended" in lines[1]
+    assert lines[2] == "seed 2: score 2.000000"
+
+
+def test_where_every_seed_is_lost_one_line_says_why(tmp_path: Path) -> None:
+    command = start_eval(make_project(tmp_path, script=DOOMED), "--seed", "1")
+    lose(command, 3)
+    said, complaints = command.communicate(timeout=60)
+    assert (command.returncode, said, complaints.count("\n")) == (2, "", 1)
+    assert complaints.startswith("error: it was lost 3 times: the referee's process ended")
 
 
 def test_a_file_that_is_enqueued_is_tried_by_the_next_run(tmp_path: Path) -> None:

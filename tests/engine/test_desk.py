@@ -2,16 +2,20 @@
 
 import queue
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
 from evo.arena.rules import Rules
 from evo.arena.worker import Setup
 from evo.engine.desk import Desk, Rehearsal
-from evo.errors import ArenaError
+from evo.engine.shelf import PopulationShelf
+from evo.errors import ArenaError, PopulationError
 from evo.nouns import Brief, Clock, Direction, Outcome, Proposal, Recipe, Task
 from evo.operators.operator import Operator, Shelf, settle
 from evo.operators.screening import fingerprint
+from evo.population.population import Population
+from tests.archive.records import NOW, variant
 from tests.operators.shelves import BASELINE, DEEPER, DictShelf
 
 TIMEOUT_SECONDS = 60
@@ -53,9 +57,9 @@ def ask() -> Iterator[Answers]:
         *,
         recipe: Recipe = Recipe.COMMAND,
         known: Mapping[str, int] | None = None,
-        shelf: DictShelf = SHELF,
+        shelf: Shelf = SHELF,
     ) -> tuple[Proposal, str]:
-        made: queue.SimpleQueue[tuple[Proposal, str]] = queue.SimpleQueue()
+        made: queue.SimpleQueue[tuple[Proposal, str] | Exception] = queue.SimpleQueue()
         desk = Desk(
             operators={operator.name: operator},
             shelf=shelf,
@@ -63,11 +67,15 @@ def ask() -> Iterator[Answers]:
             rehearsal=None,
             known=known or {},
             on_proposal=lambda proposal, mark: made.put((proposal, mark)),
+            on_failure=made.put,
             threads=2,
         )
         desks.append(desk)
         desk.take(Brief(5, operator.name, (0,), "subject", seed=3))
-        return made.get(timeout=TIMEOUT_SECONDS)
+        given = made.get(timeout=TIMEOUT_SECONDS)
+        if isinstance(given, Exception):
+            raise given
+        return given
 
     yield answer
     for desk in desks:
@@ -116,6 +124,16 @@ def test_a_bug_in_an_operator_costs_one_proposal(ask: Answers) -> None:
     assert proposal.outcome is Outcome.MALFORMED
     assert proposal.cause == "ZeroDivisionError: a bug"
     assert mark == ""
+
+
+def test_a_store_that_fails_is_no_answer_of_the_operator(ask: Answers, tmp_path: Path) -> None:
+    population = Population.create(tmp_path / "variants.git", "script.py")
+    commit = population.commit("KNOB = 1\n", parents=[], message="m\n", when=NOW, variant=0)
+    shelf = PopulationShelf(population, {})
+    shelf.add(variant(0, commit=commit))
+    (tmp_path / "variants.git" / "objects" / commit[:2] / commit[2:]).unlink()
+    with pytest.raises(PopulationError, match=f"commit {commit} must be in"):
+        ask(Answering("KNOB = 3\n"), shelf=shelf)
 
 
 def rehearsal(pattern: str = "") -> Rehearsal:

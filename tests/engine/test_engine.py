@@ -11,12 +11,19 @@ from pathlib import Path
 import pytest
 
 from evo.archive.archive import Archive
+from evo.config import load
 from evo.engine import heartbeat, inbox
+from evo.engine.assembly import assemble
+from evo.engine.engine import Engine
 from evo.engine.heartbeat import Phase
 from evo.engine.inbox import Verb
-from evo.errors import ArchiveError, PopulationError, SettingsError
+from evo.errors import ArchiveError, EvoError, PopulationError, SettingsError
+from evo.nouns import Brief, Proposal, Standing, Trial, Variant, Wish
+from evo.operators.founding import Founder
+from evo.operators.operator import Shelf
 from evo.patch import diff
 from evo.search.evolution import Evolution
+from evo.search.rivals import STRATEGIES
 from tests.projects import SCRIPT, assembled, git, make_project, rows, wait_until
 
 BEST = SCRIPT.replace("KNOB = 1.0", "KNOB = 3.0").replace("{seconds}", "0.0")
@@ -161,6 +168,24 @@ def test_a_second_session_goes_on_with_the_next_ids(tmp_path: Path) -> None:
     assert "resumed" in (project / "population/main/events.log").read_text()
 
 
+def test_an_engine_that_takes_over_a_run_shows_itself_before_it_has_done_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, seen = make_project(tmp_path), list[Phase | None]()
+    folder = project / "population" / "main"
+    assert assembled(project, trials=2).run() is Phase.STOPPED
+
+    class Onlooker(Evolution):
+        def tell(self, record: Proposal | Variant | Trial | Wish) -> Standing:
+            beat = heartbeat.read(folder)
+            seen.append(beat.phase if beat and heartbeat.alive(beat) else None)
+            return super().tell(record)
+
+    monkeypatch.setitem(STRATEGIES, "population", Onlooker)
+    assert assembled(project, trials=1).run() is Phase.STOPPED
+    assert seen[0] is Phase.STARTING
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -210,7 +235,7 @@ def test_another_seed_is_another_search(tmp_path: Path) -> None:
     for seed in (1, 2):
         (tmp_path / str(seed)).mkdir()
         project = make_project(tmp_path / str(seed))
-        assembled(project, trials=8, proposals_ahead=0, seed=seed).run()
+        assembled(project, trials=15, proposals_ahead=0, seed=seed).run()
         found.append(rows(project, PROPOSALS))
     assert found[0] != found[1]
 
@@ -409,6 +434,44 @@ def test_a_trial_that_crashes_costs_its_variant_and_not_the_search(tmp_path: Pat
         "AND status <> 'scored'",
     )
     assert found == [("crashed", "it ended with exit status 1: AssertionError: too deep", None)]
+
+
+class Reading(Founder):
+    """Founding by somebody whose store is a file."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+
+    def propose(self, brief: Brief, shelf: Shelf) -> Proposal:
+        self._store.read_text()
+        return super().propose(brief, shelf)
+
+
+def test_a_store_that_fails_an_operator_ends_the_session_and_costs_no_proposal(
+    tmp_path: Path,
+) -> None:
+    project, store = make_project(tmp_path), tmp_path / "store"
+
+    def engine() -> Engine:
+        return assemble(
+            project=project,
+            settings=load(project, {"trials": 6}),
+            folder=project / "population" / "main",
+            archive_folder=project / "archive" / "main",
+            baseline=(project / "script.py").read_text(),
+            others={"founder": Reading(store)},
+        )
+
+    with pytest.raises(EvoError, match=r"store.*; what is finished is safe: mend that"):
+        engine().run()
+    assert phase(project) is Phase.FAILED
+    founders = "SELECT subject, outcome FROM proposals WHERE operator = 'founder' ORDER BY id"
+    assert rows(project, founders) == []
+    store.write_text("")
+    assert engine().run() is Phase.STOPPED
+    assert {outcome for _, outcome in rows(project, founders)} == {"accepted"}
+    ids = [row[0] for row in rows(project, "SELECT id FROM proposals ORDER BY id")]
+    assert ids == list(range(len(ids)))
 
 
 # What it begins with

@@ -1,10 +1,15 @@
 """The heartbeat: whole or not at all, and a reused pid is no sign of life."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from evo.engine import heartbeat
 from evo.engine.heartbeat import Heartbeat, Phase
+from tests.projects import wait_until
 
 
 def beat(pid: int, started: float, phase: Phase = Phase.SEARCHING) -> Heartbeat:
@@ -32,3 +37,20 @@ def test_only_the_very_process_that_wrote_it_is_alive() -> None:
     assert not heartbeat.alive(beat(pid, started, Phase.STOPPED))
     assert not heartbeat.alive(None)
     assert os.getpid() == pid
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_a_process_is_known_by_when_it_started_since_boot_whatever_it_is_called(
+    tmp_path: Path,
+) -> None:
+    odd = tmp_path / "a) Z 7 (b"
+    odd.symlink_to(Path(sys.executable).resolve())
+    with subprocess.Popen([odd, "-c", "import time; time.sleep(60)"]) as process:
+        try:
+            stat = Path(f"/proc/{process.pid}/stat").read_text()
+            assert odd.name in stat
+            since_boot = int(stat.split(") ")[-1].split()[19])
+            assert heartbeat.process_start(process.pid) == since_boot > 0
+        finally:
+            process.kill()
+        wait_until(lambda: heartbeat.process_start(process.pid) == 0, "it has ended")

@@ -1,6 +1,7 @@
 """The reception: what people ask of a real engine at work, and what comes of it."""
 
 import json
+import time
 from pathlib import Path
 
 import msgspec
@@ -94,6 +95,9 @@ def test_a_trial_that_is_given_up_ends_at_once_and_is_not_tried_again(
     )
     assert found == status
     assert "it" in cause
+    engine = assembled(project)  # nor in the next session
+    engine._open()
+    engine._close()
     assert rows(project, f"SELECT count(*) FROM trials WHERE variant = {variant}") == [(1,)]
     assert outcomes(project)[verb] == "given up"
 
@@ -207,7 +211,7 @@ def test_a_hint_is_told_to_the_operators_of_this_session_and_of_the_next(tmp_pat
     inbox.ask(folder, Verb.HINT, text=" ")
     for _ in range(2):
         operator = Listening()
-        settings = load(project, {"trials": 6, "founders": 0})
+        settings = load(project, {"trials": 6, "founders": 0, "strategy": "greedy"})
         assemble(
             project=project,
             settings=settings,
@@ -253,12 +257,27 @@ def test_what_was_meant_for_an_engine_that_ended_is_not_done_by_the_next(tmp_pat
     assert rows(project, "SELECT count(*) FROM trials WHERE seq IS NOT NULL") == [(4,)]
 
 
+def test_a_clock_that_is_set_back_makes_no_request_one_for_an_engine_that_ended(
+    tmp_path: Path,
+) -> None:
+    project = make_project(tmp_path, seconds=0.05)
+    folder = project / "population" / "main" / inbox.FOLDER
+    with running(project):
+        request = Request(id="early", verb=Verb.PAUSE, at=time.time() - 7200)
+        folder.mkdir(exist_ok=True)
+        (folder / "early.tmp").write_bytes(msgspec.json.encode(request))
+        (folder / "early.tmp").rename(folder / "early.json")
+        wait_until(lambda: not (folder / "early.json").exists(), "it is taken")
+        ask(project, Verb.STOP, how="now")
+    assert outcomes(project)[Verb.PAUSE] == "paused"
+
+
 def test_what_was_done_before_a_kill_is_not_done_again_by_the_next_engine(tmp_path: Path) -> None:
     """A killed engine may leave the file of a request that it has put on record."""
-    project = make_project(tmp_path, seconds=0.05)
+    project = make_project(tmp_path, seconds=0.2)
     folder = project / "population" / "main"
     count = "SELECT count(*) FROM trials WHERE variant = 1 AND purpose = 'first'"
-    with running(project, trials=8):
+    with running(project, trials=14):
         wait_until(lambda: finished_trials(project) >= 2, "two trials are over")
         ask(project, Verb.RETRY, variant="1")
         ask(project, Verb.HINT, text="Try less")

@@ -7,7 +7,8 @@ import pytest
 
 from evo.engine.engine import Engine
 from evo.engine.heartbeat import Phase
-from evo.engine.trials import Trials
+from evo.engine.trials import StopError, Trials
+from evo.errors import ArenaError
 from evo.executors.executor import TrialLost, TrialProgress
 from evo.nouns import CurvePoint, Measurement, Purpose, Status, Trial
 from evo.search.evolution import Evolution
@@ -27,10 +28,15 @@ class Hand:
 
     def __init__(self) -> None:
         self.free_slots = 2
+        self.refusals = 0
+        """Times that it can't start a trial before it can."""
         self.started: list[int] = []
         self.aborted: list[int] = []
 
     def submit(self, trial: int, source: str, seed: int, log: str, **_: object) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise ArenaError("a referee can't be started: there is no memory")
         self.started.append(trial)
 
     def abort(self, trial: int) -> None:
@@ -96,3 +102,24 @@ def test_words_of_a_trial_that_nobody_waits_for_are_passed_over(engine: Engine) 
     trials.hear(heard(99, 1.0)[0])
     assert not trials.measured(99, Measurement(Status.SCORED, score=1.0))
     assert not trials.lose(TrialLost(99, "gone"))
+
+
+def test_a_trial_that_can_not_be_started_is_tried_again_and_too_many_stop_the_engine(
+    engine: Engine,
+) -> None:
+    hand = Hand()
+    trials, hand.refusals = trials_of(engine, hand), 2
+    trials.queue(1, Purpose.FIRST)
+    for _ in range(3):
+        trials.start()
+    [number] = hand.started
+    assert engine._running[number].trial.attempt == 3
+    assert trials.measured(number, Measurement(Status.SCORED, score=1.0))
+
+    hand.refusals = 99
+    trials.queue(1, Purpose.FIRST)
+    trials.queue(1, Purpose.FIRST)
+    with pytest.raises(StopError, match="there is no memory; mend that and start again"):
+        for _ in range(6):
+            trials.start()
+    assert not engine._running

@@ -138,6 +138,21 @@ def test_a_referee_that_is_killed_loses_its_trial_and_the_slot_goes_on(
     assert isinstance(slots.next(), TrialMeasured)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="writes into its pipe by /proc")
+def test_a_referee_that_makes_no_sense_loses_its_trial_and_the_slot_goes_on(
+    slots: Slots, tmp_path: Path
+) -> None:
+    start_and_await(slots, tmp_path / "log.txt")
+    referee = slots.executor._slots[0].referee
+    assert referee is not None and referee._process.stdout is not None
+    Path(f"/proc/self/fd/{referee._process.stdout.fileno()}").write_bytes(b"nonsense\n")
+    event = slots.next()
+    assert isinstance(event, TrialLost)
+    assert "the referee's process ended" in event.cause
+    slots.executor.submit(8, SCORE, 3, "")
+    assert isinstance(slots.next(), TrialMeasured)
+
+
 def test_a_referee_that_can_not_begin_says_why_once_for_each_trial() -> None:
     slots = Slots(setup(pattern="no group"))
     try:

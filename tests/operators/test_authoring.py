@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from evo.archive.archive import Archive
+from evo.errors import ArchiveError
 from evo.models.model import ModelError
+from evo.models.purse import Purse
+from evo.models.roster import Member, Roster
+from evo.models.scripted_model import ScriptedModel
 from evo.nouns import Brief, CallOutcome, Outcome, Proposal
 from evo.operators.joining import Cross
 from evo.operators.mending import Repair
@@ -101,6 +106,19 @@ def test_no_answer_is_a_refusal_and_its_bill_is_kept(tmp_path: Path) -> None:
     proposal, _ = mutated(tmp_path, "prose", error)
     assert "no edit is in the answer" in proposal.cause
     assert proposal.cost_usd == 0.25
+
+
+def test_a_call_that_can_not_be_recorded_is_the_archives_failure(tmp_path: Path) -> None:
+    archive, office = Archive.open(tmp_path / "run.duckdb"), Office(tmp_path, [])
+    archive.close()
+    office.author.roster = Roster(
+        [Member(ScriptedModel("one", [DEEPER]))],
+        purse=Purse(None),
+        on_call=archive.record_call,
+        clock=lambda: 0.0,
+    )
+    with pytest.raises(ArchiveError, match="can't be"):
+        Mutate(office.author).propose(BRIEF, office.shelf)
 
 
 def test_a_simplification_must_take_lines_out(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What models answer: blocks that fit, nearly fit and don't, diffs, whole files, and nonsense."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -197,6 +199,14 @@ def test_windows_line_ends_in_an_answer_do_no_harm() -> None:
     assert edited(block("LR = 0.1", "LR = 0.2").replace("\n", "\r\n")) == SOURCE.replace(
         "0.1", "0.2"
     )
+
+
+def test_a_block_that_would_be_looked_for_without_end_isnt_looked_for() -> None:
+    source, endless = "x\n" * 60_000, "x\n" * 5_000 + "y"
+    began = time.monotonic()
+    assert "too many for a text of 60,000" in str(refusal(block(endless, "z"), source))
+    assert "hunks is too long" in str(refusal(diff(source, source + "y\n" * 9_000), source))
+    assert time.monotonic() - began < 5
 
 
 def test_a_real_script_is_edited_in_reasonable_time_even_where_nothing_fits() -> None:

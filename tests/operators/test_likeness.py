@@ -8,6 +8,7 @@ from evo.patch import diff
 TEXT = "A = 1\nB = 0.5\nC = 3\n\ndef f(x):\n    return x\n\ndef g(x):\n    return x + 0\n"
 
 MARKED = TEXT.replace("C = 3", "C = 3  # phase 2_b")
+NUMBERED = TEXT.replace("C = 3", "C = 3  # see 7")
 
 
 def change(old: str, new: str, text: str = TEXT) -> str:
@@ -37,6 +38,7 @@ def test_these_are_nearly_the_same(one: str, two: str) -> None:
         (change("A = 1\nB = 0.5", "A = 2\nB = 0.4"), change("A = 1", "A = 2")),
         (change("return x\n", "return x * 2\n"), change("return x\n", "return -x\n")),
         (change("C = 3", "C = 4", MARKED), change("C = 3", "C = 2", MARKED)),
+        (change("see 7", "see #", NUMBERED), change("B = 0.5", "B = 0.6")),
         ("", ""),
         (change("B = 0.5", "B = 0.6"), ""),
     ],

@@ -18,7 +18,18 @@ def test_crossover_joins_both_changes_and_both_titles() -> None:
     proposal = Crossover().propose(Brief(1, "crossover", (1, 2)), DictShelf())
     assert proposal.source == BOTH
     assert proposal.title == "title 1 + title 2"
-    assert proposal.rationale == "Joins what variants 1 and 2 changed since variant 0."
+    assert proposal.rationale == "Joins what variants 1 and 2 changed since their common ancestors."
+
+
+def test_crossover_joins_as_many_as_it_is_given() -> None:
+    both = changed(FASTER, "MATRIX_LR = (0.02", "MATRIX_LR = (0.05")
+    sources = {0: BASELINE, 1: DEEPER, 2: FASTER, 3: both}
+    shelf = DictShelf(sources, {0: (), 1: (0,), 2: (0,), 3: (2,)})
+    proposal = Crossover().propose(Brief(1, "crossover", (2, 1, 3)), shelf)
+    assert proposal.source == changed(BOTH, "MATRIX_LR = (0.02", "MATRIX_LR = (0.05")
+    assert proposal.parents == (2, 1, 3)
+    assert proposal.title == "title 2 + title 1 + title 3"
+    assert proposal.rationale.startswith("Joins what variants 2, 1 and 3 changed")
 
 
 def test_crossover_of_a_version_with_its_own_child_says_which_parent_it_equals() -> None:

@@ -193,6 +193,8 @@ def test_line_ends_survive(end: str) -> None:
 def test_what_is_not_python_is_merged_by_lines_or_not_at_all() -> None:
     with pytest.raises(MergeConflictError, match="only Python"):
         merge("a b\n", "a c\n", "a d\n")
+    with pytest.raises(MergeConflictError, match="only Python"):
+        merge("A = 1\n", "A = 2\n", 'A = 1\nB = "\0"\n')
 
 
 @pytest.mark.parametrize(

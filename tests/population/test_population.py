@@ -89,9 +89,6 @@ def test_two_parents_make_a_merge_commit(population: Population, path: Path) -> 
     one, two = commit(population, 1, root), commit(population, 2, root)
     child = commit(population, 3, one, two)
     assert git(path, "log", "-1", "--format=%P", child).split() == [one, two]
-    assert population.common_ancestor(one, two) == root
-    assert population.common_ancestor(child, two) == two
-    assert population.common_ancestor(child, commit(population, 4)) is None
 
 
 def test_the_editable_file_may_be_in_a_folder(tmp_path: Path) -> None:
@@ -262,8 +259,6 @@ def test_a_missing_parent_is_refused_before_anything_is_written(population: Popu
         population.source("nonsense")
     with pytest.raises(PopulationError, match="b" * 40):
         population.set_champion("b" * 40, "?")
-    with pytest.raises(PopulationError, match="c" * 40):
-        population.common_ancestor("c" * 40, "c" * 40)
 
 
 @pytest.mark.parametrize("content", ["", "nonsense\n", "0" * 39 + "\n"])

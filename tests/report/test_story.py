@@ -1,14 +1,21 @@
 """Stories: from the archive to what a person reads, and names to variants."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 from rich.console import Console
 
+from evo.archive.archive import Archive
+from evo.archive.publication import publish
 from evo.archive.reading import Reader
 from evo.errors import ArchiveError
+from evo.nouns import Favour, Measurement, Purpose, Status, Wish
 from evo.report.story import resolve, tell, unconfirmed
 from evo.report.summary import print_summary
+from tests.archive.records import NOW, RUN, proposal, trial, variant
+from tests.archive.test_archive import record
 from tests.archive.test_reading import published
 
 __all__ = ["published"]
@@ -57,4 +64,49 @@ def test_the_summary_says_what_was_gained_and_what_to_type_next(
     text = console.export_text()
     assert "0.3500" in text
     assert "evo checkout 3" in text
+    assert "--run" not in text
     assert "6 trials, 5 with a score, of 5 variants (1 crossovers)" in " ".join(text.split())
+
+
+def test_nobody_who_cheats_or_is_banned_is_said_to_seem_better(tmp_path: Path) -> None:
+    archive = Archive.open(tmp_path / "run.duckdb")
+    archive.begin_run(RUN)
+    for number, score in enumerate((2.0, 1.9, 1.0, 1.5, 1.7)):
+        parents = (0,) if number else ()
+        archive.record_proposal(proposal(number, parents=parents), variant(number, parents), NOW)
+        record(archive, trial(number, number, score))
+    caught = Measurement(Status.DISHONEST, cause="it claims too much")
+    record(archive, replace(trial(5, 2, None, Purpose.REPLICATE), measurement=caught))
+    for number, favour in ((3, Favour.BANNED), (4, Favour.BANNED), (4, Favour.NONE)):
+        archive.record_wish(Wish(number, favour), "ada", NOW)
+    publish(archive, tmp_path / "a.duckdb")
+    archive.close()
+    with Reader.open(tmp_path / "a.duckdb") as reader:
+        contender = unconfirmed(reader, tell(reader, 1))
+        assert contender is not None
+        assert contender.variant == 4
+        assert tell(reader, 2).variant.score is None
+
+
+def test_in_an_archive_without_wishes_nobody_is_banned(published: Path, tmp_path: Path) -> None:
+    older = tmp_path / "older.duckdb"
+    older.write_bytes(published.read_bytes())
+    with duckdb.connect(str(older)) as connection:
+        connection.execute("DROP TABLE wishes")
+    with Reader.open(older) as reader:
+        contender = unconfirmed(reader, tell(reader, 0))
+    assert contender is not None
+    assert contender.variant == 3
+
+
+def test_commands_that_are_suggested_name_the_run_where_they_must(published: Path) -> None:
+    console = Console(width=80, record=True, force_terminal=False)
+    print_summary(published, console, " --run night")
+    text = console.export_text()
+    for command in (
+        "evo diff 3 baseline --run night ",
+        "evo checkout 3 --run night > best.py ",
+        'evo sql "from operator_yield" --run night ',
+        "evo run --run night ",
+    ):
+        assert command in text

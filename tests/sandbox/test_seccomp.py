@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evo.sandbox import seccomp
-from evo.sandbox.seccomp import ALLOW, ARCHITECTURES, ENOSYS, EPERM, ERRNO, KILL
+from evo.sandbox.seccomp import ALLOW, ARCHITECTURES, ENOSYS, ENOTTY, EPERM, ERRNO, KILL
 
 TABLES = (
     seccomp.REFUSED, seccomp.MISSING, seccomp.PRETENDED, seccomp.SHARED_REFUSED,
@@ -102,6 +102,27 @@ def test_arguments_decide_where_they_must(machine: str) -> None:
     assert answer(machine, "rt_sigaction", 10, 1 << 32) == ALLOW
     for action in (1, 1 << 32):
         assert answer(machine, "rt_sigaction", 17, action) == PRETENDED
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("pid", [0, 4321])
+def test_what_file_systems_keep_of_a_file_is_out_of_reach(machine: str, pid: int) -> None:
+    flags, version, project, verity, clone = (
+        0x40086602, 0x40087602, 0x401C5820, 0x40806685, 0x40049409,
+    )  # fmt: skip
+    for request in (flags, version, project, verity, clone, flags | 1 << 32):
+        assert answer(machine, "ioctl", 3, request, pid=pid) == ERRNO | ENOTTY
+    of_a_gpu, unified_memory, not_inherited = 0xC020462A, 0x30000001, 0x5451
+    for request in (of_a_gpu, unified_memory, not_inherited):
+        assert answer(machine, "ioctl", 3, request, pid=pid) == ALLOW
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_pages_of_a_file_are_not_forgotten_on_demand(machine: str) -> None:
+    for advice in (20, 21):
+        assert answer(machine, "madvise", 0, 4096, advice) == PRETENDED
+    for advice in (1, 4, 8, 14, 22):
+        assert answer(machine, "madvise", 0, 4096, advice) == ALLOW
 
 
 @pytest.mark.parametrize("machine", MACHINES)

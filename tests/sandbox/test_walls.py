@@ -112,6 +112,11 @@ def test_the_answer_is_kept_until_something_changes(cache: Path) -> None:
     assert len(asked) == 2 * before
 
 
+def test_that_none_holds_is_not_kept_for_somebody_may_mend_it(cache: Path) -> None:
+    survey(cache=cache, probe=where_only()[0])
+    assert choose(cache=cache, probe=where_only(Tier.LANDLOCK)[0]) is Tier.LANDLOCK
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"key": 1}', "\0" * 99])
 def test_a_damaged_cache_is_as_good_as_none(cache: Path, text: str) -> None:
     cache.parent.mkdir()
@@ -161,6 +166,25 @@ def test_where_the_kernel_has_no_landlock_evo_refuses(tmp_path: Path) -> None:
 
 
 # Canaries
+
+
+def test_a_python_that_was_called_in_a_roundabout_way_works_in_the_same_tiers(
+    tmp_path: Path,
+) -> None:
+    around = os.path.relpath(sys.executable, tmp_path)
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from evo.sandbox.cells import adopt_orphans\n"
+        "from evo.sandbox.walls import survey\n"
+        "adopt_orphans()\n"
+        "found = survey(all_of_them=True, cache=Path(sys.argv[1]))\n"
+        "print(*(one.tier for one in found if one.good))"
+    )
+    done = subprocess.run(
+        [around, "-c", script, str(tmp_path / "cache")], cwd=tmp_path,
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.split() == [one.tier for one in survey(all_of_them=True) if one.good]
 
 
 def test_without_walls_the_canaries_get_out() -> None:

@@ -12,9 +12,9 @@ from evo.search.breeding import Plan
 from evo.search.rivals import STRATEGIES
 from evo.search.search import Search
 from evo.simulate.landscape import Genes, Kind, Landscape
-from evo.simulate.simulation import Simulation, founders
+from evo.simulate.simulation import Simulation
 
-PLAN = Plan(Direction.MINIMISE, founders(), 4, 8, 2)
+PLAN = Plan(Direction.MINIMISE, Landscape(Kind.DENSE, 0).founders, 4, 8, 2)
 
 
 @dataclass

@@ -121,6 +121,13 @@ def test_a_gain_counts_over_the_better_parent_and_once_for_a_variant() -> None:
     for _ in range(20):
         history.tell(GOOD, 7.0, parents=(0, 1))
     assert history.bandit.shares()[POOR] > history.bandit.shares()[GOOD]
+    before, last = history.bandit.shares(), history.records[-1]
+    history.tell(POOR, 4.0)
+    once, again = history.bandit.shares(), history.records[-1]
+    assert once != before
+    for trial in (last, again):  # people have both retried
+        history.bandit.tell(trial)
+    assert history.bandit.shares() == once
 
 
 def test_what_is_maximised_gains_by_more() -> None:

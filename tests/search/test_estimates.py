@@ -57,6 +57,19 @@ def test_with_little_noise_planted_effects_come_back() -> None:
         assert made.estimates.mean(variant) == pytest.approx(BASELINE + truth, abs=0.06)
 
 
+def test_it_does_not_matter_who_is_measured_before_the_baseline() -> None:
+    told = [(1, 1e6), (0, 5.0), (2, 4.8), (3, 5.3), (2, 4.9), (0, 5.1), (3, 900.0), (2, 4.7)]
+    late, early = Estimates(), Estimates()
+    for made, order in ((late, told), (early, sorted(told, key=lambda one: one != (0, 5.0)))):
+        for variant in range(4):
+            made.add_variant(variant, {f"d{variant}"} if variant else ())
+        for variant, loss in order:
+            made.add_trial(variant, loss)
+    for variant in (0, 2):
+        assert late.mean(variant) == pytest.approx(early.mean(variant), rel=0.02)
+        assert 4 < late.mean(variant) < 6
+
+
 @pytest.mark.parametrize(
     ("families", "least", "most"),
     [(15, 0.78, 0.98), pytest.param(200, 0.85, 0.95, marks=pytest.mark.slow)],

@@ -10,7 +10,7 @@ from evo.search.breeding import Plan
 from evo.search.evolution import Evolution
 from evo.search.pruning import FEWEST, RUNGS, Hope, Pruner
 from evo.simulate.landscape import Kind, Landscape
-from evo.simulate.simulation import Simulation, founders
+from evo.simulate.simulation import Simulation
 
 BUDGET, REPORTS, NOISE, EFFECT = 60.0, 20, 0.5, 1.0
 HOPE = Hope(target=5.0, gap=-0.3, std=EFFECT, noise=NOISE)
@@ -80,6 +80,20 @@ def test_it_kills_no_more_improvements_than_the_setting_says(false_kills: float)
     assert stopped > 0.1 * 1600
 
 
+def test_a_parent_whose_one_curve_was_lucky_has_no_child_stopped_for_it() -> None:
+    chance, pruner = random.Random(10), Pruner()
+    pruner.add_variant(0, ())
+    pruner.add_trial(0, HOPE.target, curve_of(HOPE.target - 3.0, chance), BUDGET)
+    for number in range(1, 41):
+        score = HOPE.target + chance.gauss(0, 0.2)
+        pruner.add_variant(number, (0,))
+        pruner.add_trial(number, score, curve_of(score, chance), BUDGET)
+    pruner.add_variant(999, (0,))
+    assert not any(reason(pruner, HOPE.target, chance) for _ in range(20))
+    guess = pruner.guess(999, curve_of(HOPE.target, chance, 12), BUDGET)
+    assert guess is None or guess.loss == pytest.approx(HOPE.target, abs=4 * guess.std)
+
+
 def test_at_a_rate_of_zero_it_stops_nothing() -> None:
     chance = random.Random(4)
     assert not reason(taught(40, chance, 0.0), 1e6, chance)
@@ -122,11 +136,11 @@ def test_what_was_stopped_is_evidence_of_the_score_that_it_would_have_had() -> N
     assert 0.6 < math.sqrt(sum(gap**2 for gap in gaps) / 200) < 1.7
 
 
-@pytest.mark.parametrize("said", [math.nan, math.inf, -1e300])
+@pytest.mark.parametrize("said", [math.nan, math.inf, -1e300, 1.7e308])
 def test_a_curve_that_is_no_curve_stops_nothing_and_teaches_nothing(said: float) -> None:
     chance = random.Random(8)
     pruner = taught(40, chance)
-    liar = [CurvePoint(share * BUDGET, 1, said) for share in RUNGS]
+    liar = [CurvePoint(share * BUDGET, 1, said) for share in RUNGS for _ in range(2)]
     assert not pruner.hopeless(999, liar, BUDGET, HOPE)
     assert not pruner.hopeless(999, [], BUDGET, HOPE)
     before = reason(pruner, 30.0, random.Random(9))
@@ -137,7 +151,7 @@ def test_a_curve_that_is_no_curve_stops_nothing_and_teaches_nothing(said: float)
 
 
 def test_only_first_trials_are_stopped_and_never_the_baseline() -> None:
-    search = Evolution(Plan(Direction.MINIMISE, founders(), 8, 16, 2))
+    search = Evolution(Plan(Direction.MINIMISE, Landscape(Kind.SPARSE, 3).founders, 8, 16, 2))
     Simulation(search, Landscape(Kind.SPARSE, 3), 0.3, 1, 3).run(60)
     awful = [CurvePoint(share / 10, share, 1e4) for share in range(1, 3)]
     child = next(one for one in search.living() if one)
@@ -147,7 +161,7 @@ def test_only_first_trials_are_stopped_and_never_the_baseline() -> None:
 
 
 def test_a_stopped_trial_lowers_what_is_believed_of_its_variant_and_gives_it_no_score() -> None:
-    search = Evolution(Plan(Direction.MINIMISE, founders(), 8, 16, 2))
+    search = Evolution(Plan(Direction.MINIMISE, Landscape(Kind.SPARSE, 3).founders, 8, 16, 2))
     simulation = Simulation(search, Landscape(Kind.SPARSE, 3), 0.3, 1, 3)
     found = simulation.run(80)
     assert found.pruned > 3

@@ -30,7 +30,7 @@ from evo.nouns import (
 from evo.search.breeding import Plan
 from evo.search.rivals import ON_CONSTANTS
 from evo.search.search import Search
-from evo.search.tpe import FACTOR, Knob
+from evo.search.tpe import FACTOR, Knob, Tpe
 from tests.projects import assembled, make_project, rows
 
 CONSTANTS: dict[str, bool | int | float] = {
@@ -135,7 +135,7 @@ def test_told_the_same_it_asks_the_same() -> None:
     assert asked[0] == asked[1] is not None
 
 
-@pytest.mark.parametrize("value", [0.9, -0.02, 3.0, 7, 64, -5, 1])
+@pytest.mark.parametrize("value", [0.9, 0.5, 0.7, -0.02, 3.0, 7, 64, -5, 1])
 def test_a_constant_stays_within_its_factor_and_keeps_its_sign(value: float) -> None:
     knob = Knob(value)
     reach = math.log2(FACTOR)
@@ -146,6 +146,23 @@ def test_a_constant_stays_within_its_factor_and_keeps_its_sign(value: float) -> 
         assert 0 < abs(moved) <= FACTOR * abs(value) * 1.01
         assert abs(moved) < 1 or abs(value) >= 1 or value == -0.02
     assert knob.at(0.0) == value
+
+
+@pytest.mark.parametrize("value", [0.9, 0.5, 0.7, -0.02, 3.0, 100])
+def test_what_was_tried_is_told_in_the_octaves_that_make_it(value: float) -> None:
+    search = made({"X": value})
+    assert isinstance(search, Tpe)
+    for octaves in (-2.0, -1.0, -0.5, 0.0, 1.0, 2.0):
+        moved = search._knobs["X"].at(octaves)
+        assert search._knobs["X"].at(search._back("X", moved)) == pytest.approx(moved, rel=0.01)
+
+
+def test_what_another_strategy_has_tuned_before_is_no_evidence() -> None:
+    search = made()
+    explored(search, 12, 3)
+    for record in records(Brief(12, "tune", (0,)), CONSTANTS):
+        search.tell(record)
+    assert search.ask(13, random.Random(1)) is not None
 
 
 def test_without_constants_it_says_what_to_do() -> None:

@@ -18,6 +18,8 @@ from types import TracebackType
 import pyte
 
 PATIENCE_SECONDS = 60.0
+QUIET_SECONDS = 0.003
+"""A picture is complete when nothing has followed for so long."""
 
 
 class Terminal:
@@ -66,6 +68,27 @@ class Terminal:
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())
 
+    def paint(self, keys: str, mark: bytes) -> float:
+        """Presses keys; seconds until the picture that answers, with a mark in it, is there."""
+        began = time.perf_counter()
+        self.press(keys)
+        drawn = self._drawn(PATIENCE_SECONDS)
+        while mark not in drawn:
+            assert time.perf_counter() - began < PATIENCE_SECONDS, f"{keys!r} changes nothing"
+            drawn += self._drawn(PATIENCE_SECONDS)
+        ended = time.perf_counter()
+        while more := self._drawn(QUIET_SECONDS):
+            ended = time.perf_counter()
+            drawn += more
+        self._stream.feed(drawn)
+        return ended - began
+
+    def silence(self, seconds: float) -> None:
+        """Presses nothing for a while, and reads what is drawn meanwhile."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._stream.feed(self._drawn(left))
+
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self._screen.display)
 
@@ -93,8 +116,12 @@ class Terminal:
         return self.process.returncode
 
     def _read(self) -> None:
-        if select.select([self._master], [], [], 0.1)[0]:
-            try:
-                self._stream.feed(os.read(self._master, 65536))
-            except OSError:  # the other end is closed
-                time.sleep(0.05)
+        try:
+            self._stream.feed(self._drawn(0.1))
+        except OSError:  # the other end is closed
+            time.sleep(0.05)
+
+    def _drawn(self, seconds: float) -> bytes:
+        """What the program draws next; nothing if it draws nothing for so long."""
+        ready = select.select([self._master], [], [], seconds)[0]
+        return os.read(self._master, 65536) if ready else b""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import msgspec
 import pytest
 from msgspec.structs import replace as replace_struct
@@ -18,6 +19,7 @@ from evo.engine.heartbeat import Phase
 from evo.engine.inbox import Request, Verb
 from evo.nouns import CurvePoint, Favour, Wish
 from evo.tui.dialogs import LeaveHow
+from evo.tui.tree import Tree
 from evo.tui.views.place import Place
 from evo.tui.views.state import State
 from tests.archive.records import NOW as BEGUN
@@ -71,7 +73,9 @@ def test_the_first_look_says_what_is_best_and_by_how_much(over: Place) -> None:
 def test_a_running_trial_stands_beside_its_parent(alive: Place) -> None:
     async def script(driver: Driver) -> None:
         await driver.see("Running 1 of 2 slots on cpu, 1 queued")
-        await driver.see("-0.020 vs parent")  # 4 has lost 0.08 after four seconds, 7 reports 3.5
+        await driver.see(
+            "loss 3.500  ▲0.020 vs parent"
+        )  # 4 has lost 0.08 after four seconds, 7 reports 3.5
         await driver.see("12.0k tok/s")
         await driver.see("busy 97%")
         await driver.see("stops in 15:00")
@@ -85,7 +89,7 @@ def test_a_limit_stands_beside_what_is_spent_and_a_replicate_is_called_one(alive
 
     async def script(driver: Driver) -> None:
         await driver.see("spent $1.25 of $5.00")
-        await driver.see("v7    again ")
+        await driver.see("v7       again: DEPTH 4 -> 5")
 
     drive(alive, script)
 
@@ -110,6 +114,63 @@ def test_an_archive_without_a_log_tells_what_happened_last(over: Place) -> None:
         await driver.see("request  hint by ada: the operators are told")
 
     drive(Place(over.name, over.archive_folder), script, size=(250, 70))
+
+
+def test_a_step_of_the_cursor_draws_two_rows_and_no_more(over: Place) -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("2", "g")
+        tree = driver.app.screen.query_one(Tree)
+        tree._dirty_regions.clear()
+        tree.cursor += 1
+        assert sum(region.height for region in tree._dirty_regions) == 2
+
+    drive(over, script)
+
+
+def test_whoever_seems_better_than_the_champion_is_told_of(over: Place, tmp_path: Path) -> None:
+    archive = tmp_path / "archive.duckdb"
+    shutil.copy(over.archive, archive)
+    with duckdb.connect(str(archive)) as connection:
+        connection.execute("DELETE FROM champions WHERE variant = 7")
+
+    async def script(driver: Driver) -> None:
+        await driver.see("no gain yet: the baseline leads")
+        await driver.see("v7 seems ▲0.1410 ± 0.0022 better still, measured 2 times: it leads once")
+        assert "since it began" not in driver.text()
+
+    drive(Place("main", tmp_path), script)
+
+
+def test_what_is_cut_at_the_edge_says_so(over: Place) -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("3")
+        await driver.see("Without: untie the embedding fro…")
+
+    drive(over, script, size=(80, 24))
+
+
+def test_on_a_narrow_screen_what_there_is_to_ask_gives_way_to_the_answer(over: Place) -> None:
+    async def script(driver: Driver) -> None:
+        await driver.goto("ask")
+        await driver.see("Why the last ones failed")
+        await driver.press("enter")
+        await driver.see("5 rows in")
+        await driver.see("crossover")
+        assert "What there is to ask" not in driver.text()
+        await driver.press("i")
+        await driver.see("What there is to ask")
+
+    drive(over, script, size=(80, 24))
+
+
+def test_the_menu_says_what_a_choice_means(alive: Place) -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("s")
+        await driver.see("Start no new trial; those that run go on: evo pause")
+        await driver.press(*"jjjjj")
+        await driver.see("Keep the selected variant among the parents: evo pin")
+
+    drive(alive, script, size=(80, 24))
 
 
 def test_a_crossover_is_reached_from_its_second_parent(over: Place) -> None:

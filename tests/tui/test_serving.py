@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import aiohttp
 import httpx
@@ -23,15 +24,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return make_run(tmp_path_factory.mktemp("served"))
 
 
-@pytest.fixture(scope="module")
-def address(place: Place) -> Iterator[str]:
+@contextmanager
+def served(place: Place, *more: str) -> Iterator[str]:
     """Where `evo serve` says that it is."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     project = place.archive_folder.parent.parent
     server = subprocess.Popen(
-        [sys.executable, "-m", "evo", "serve", "main", "--port", str(port)],
+        [sys.executable, "-m", "evo", "serve", "main", "--port", str(port), *more],
         cwd=project,
         stdout=subprocess.PIPE,
         text=True,
@@ -50,6 +51,27 @@ def address(place: Place) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+
+
+@pytest.fixture(scope="module")
+def address(place: Place) -> Iterator[str]:
+    with served(place) as found:
+        yield found
+
+
+def test_no_page_from_elsewhere_opens_a_terminal(place: Place) -> None:
+    upgrade = {
+        "Connection": "Upgrade", "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }  # fmt: skip
+    with served(place, "--no-token") as address:
+        assert httpx.get(address).status_code == 200
+        assert httpx.get(address, headers={"Origin": address.rstrip("/")}).status_code == 200
+        for origin in ("https://elsewhere.example", "null"):
+            headers = upgrade | {"Origin": origin}
+            assert httpx.get(f"{address}ws", headers=headers).status_code == 403
+        renamed = {"Host": "elsewhere.example:1", "Origin": "http://elsewhere.example:1"}
+        assert httpx.get(f"{address}ws", headers=upgrade | renamed).status_code == 403
 
 
 def test_without_the_token_nobody_gets_in(address: str) -> None:

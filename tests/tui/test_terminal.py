@@ -68,6 +68,7 @@ def test_a_search_outlives_its_screen_and_is_steered_from_the_next_one(
         second.see("The engine works on. Leave it so?")
         second.press("d")
         assert second.end() == 0
+        assert "leaked" not in second.text()
     assert heartbeat.alive(now(project))
     with Terminal(project, "tui") as third:
         third.see("1 Overview")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import shutil
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
+import duckdb
 import pytest
 from rich.cells import cell_len
 
@@ -14,10 +17,12 @@ from evo.archive.reading import Reader
 from evo.engine import curves, heartbeat, inbox
 from evo.engine.heartbeat import Phase
 from evo.engine.inbox import Verb
+from evo.errors import ArchiveError
 from evo.nouns import CurvePoint
 from evo.report import words
-from evo.tui.views import ablation, overview, variant
+from evo.tui.views import ablation, overview, plotting, running, variant
 from evo.tui.views.filtering import FilterError, parse
+from evo.tui.views.lending import Lender
 from evo.tui.views.lineage import Family, pieces
 from evo.tui.views.overview import Severity
 from evo.tui.views.place import Place, look
@@ -60,6 +65,30 @@ def test_a_snapshot_knows_the_champion_its_way_and_its_gain(snapshot: Snapshot) 
     assert best.error == pytest.approx(snapshot.noise / 2**0.5)  # type: ignore[operator]
     assert snapshot.path == (0, 1, 4, 7)
     assert [row.status for row in snapshot.rows if row.score is None] == ["crashed"]
+
+
+def test_a_snapshot_is_named_in_few_words_however_much_is_in_it(snapshot: Snapshot) -> None:
+    assert len(repr(snapshot)) < 100  # Textual makes one for each worker that is given it
+
+
+def test_a_reader_is_lent_again_until_another_copy_is_published(tmp_path: Path) -> None:
+    place = make_run(tmp_path)
+    lender = Lender(place)
+    with lender.lend() as first:
+        assert first.query("SELECT count(*) FROM variants").rows == ((8,),)
+    with lender.lend() as again:
+        assert again is first
+    beside = tmp_path / "beside.duckdb"
+    shutil.copy(place.archive, beside)
+    with duckdb.connect(str(beside)) as connection:
+        connection.execute("DELETE FROM champions")
+    beside.replace(place.archive)
+    with lender.lend() as newer:
+        assert newer.query("SELECT count(*) FROM champions").rows == ((0,),)
+    lender.close()
+    place.archive.unlink()
+    with pytest.raises(ArchiveError, match="there is no archive"), lender.lend():
+        pass
 
 
 def test_an_archive_in_which_nothing_has_begun_is_no_snapshot(tmp_path: Path) -> None:
@@ -129,18 +158,55 @@ def test_trials_that_fail_one_after_another_are_told_with_a_cause(snapshot: Snap
 # Running trials
 
 
+def test_what_broke_before_it_was_tried_stands_with_what_failed(tmp_path: Path) -> None:
+    place = make_run(tmp_path)
+    with duckdb.connect(str(place.archive)) as connection:
+        connection.execute(
+            "UPDATE proposals SET outcome = 'preflight_failed', operator = 'human', cause = 'it "
+            "ended with exit code 1: ValueError: no' WHERE outcome = 'duplicate'"
+        )
+    lines = overview.failures(snapshot_of(place), 80)
+    texts = ["".join(text for text, _ in line) for line in lines]
+    assert [text.split() for text in texts[1:]] == [
+        ["v6", "Square", "the", "ReLU", "crashed", "it", "broke:", "shape", "(8,", "4)"],
+        ["human", "LR", "0.02", "->", "0.03", "broke", "ValueError:", "no"],
+    ]
+
+
+def test_who_seems_better_than_the_champion_is_named_before_it_leads(snapshot: Snapshot) -> None:
+    assert overview.contender(snapshot) is None
+    ahead = replace(snapshot.rows[3], score=1.80)
+    rows = (*snapshot.rows[:3], ahead, *snapshot.rows[4:])
+    found = overview.contender(replace(snapshot, rows=rows))
+    assert found is not None
+    assert (found[0].id, round(found[1], 4), round(found[2] or 0, 4)) == (3, 0.061, 0.0027)
+    banned = (*snapshot.rows[:3], replace(ahead, favour="banned"), *snapshot.rows[4:])
+    assert overview.contender(replace(snapshot, rows=banned)) is None
+
+
+@pytest.mark.parametrize("width", [78, 118, 248])
+def test_a_running_trial_fills_its_line_and_no_more(width: int) -> None:
+    points = [CurvePoint(float(s), s, 4.0 - s / 100, s * 1000, 640.0) for s in range(1, 40)]
+    parent = [CurvePoint(float(s), s, 4.0 - s / 200, s * 1000, 640.0) for s in range(1, 40)]
+    trial = running_trial()
+    for curve in ([], points):
+        line = running.line(running.live(trial, curve, parent), width)
+        assert cell_len("".join(text for text, _ in line)) == width
+    assert "▲0.195 vs parent" in "".join(text for text, _ in line)
+
+
 def test_a_running_trial_is_compared_with_its_parent_at_the_same_moment() -> None:
     parent = [CurvePoint(1.0, 10, 4.0), CurvePoint(3.0, 30, 3.0)]
     curve = [CurvePoint(1.0, 8, 3.9), CurvePoint(2.0, 16, 3.4, tokens=4000, memory_mb=700.0)]
-    shown = overview.live(running_trial(), curve, parent)
+    shown = running.live(running_trial(), curve, parent)
     assert shown.against_parent == pytest.approx(3.4 - 3.5)
     assert (shown.steps_per_second, shown.tokens_per_second, shown.memory_mb) == (
         8.0,
         2000.0,
         700.0,
     )
-    assert overview.loss_at(parent, 9.0) is None
-    assert overview.live(running_trial(), [], parent).against_parent is None
+    assert running.loss_at(parent, 9.0) is None
+    assert running.live(running_trial(), [], parent).against_parent is None
 
 
 def test_a_pulse_has_live_curves_and_what_waits_in_the_inbox(tmp_path: Path) -> None:
@@ -165,6 +231,18 @@ def test_the_progress_plot_has_every_score_and_the_champions_as_a_line(snapshot:
 
 
 # The tree
+
+
+@pytest.mark.parametrize("said", [1.7e308, math.inf, math.nan])
+def test_what_is_too_large_to_be_drawn_is_left_out(said: float) -> None:
+    values = [1.0, said, -said, 2.0, said]
+    assert plotting.sparkline(values, 8) == plotting.sparkline([1.0, 2.0], 8)
+    assert plotting.sparkline([said], 8) == ""
+    layers = [plotting.Layer(range(5), values, "bad")]
+    frame = plotting.frame(layers)
+    assert frame is not None
+    assert frame.top - frame.bottom < 2
+    assert len(plotting.draw(layers, frame, 10, 3)) == 3
 
 
 def test_a_tree_shows_the_champions_way_first_and_a_second_parent_as_a_mark(
@@ -306,6 +384,15 @@ def test_the_gain_of_a_day_is_over_who_led_then(snapshot: Snapshot) -> None:
 
 
 # The waterfall
+
+
+def test_every_bar_of_the_waterfall_begins_in_its_column(place: Place, snapshot: Snapshot) -> None:
+    noisy = replace(snapshot, noise=0.1)
+    with Reader.open(place.archive) as reader:
+        falls = ablation.waterfall(reader, noisy)
+    verdicts = [ablation.pieces(fall, falls, 120)[4][0] for fall in falls]
+    assert "may be chance, most " in verdicts
+    assert len({len(verdict) for verdict in verdicts}) == 1
 
 
 def test_the_waterfall_adds_up_and_says_how_surely(place: Place, snapshot: Snapshot) -> None:

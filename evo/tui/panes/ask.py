@@ -44,7 +44,7 @@ class Question(TextArea):
         Binding("enter,f5,ctrl+j", "ask", "Ask", priority=True),
         Binding("alt+enter,ctrl+o", "newline", "New line", priority=True),
         Binding("tab", "complete", "Complete", priority=True),
-        Binding("escape", "stop", "To the answer", priority=True),
+        Binding("escape", "stop", "Stop writing", priority=True),
     ]
 
     class Asked(Message):
@@ -189,9 +189,15 @@ class AskPane(Pane):
     .-short #question { height: 3; }
     #completions { height: 1; color: $text-muted; }
     #answer-note { height: auto; max-height: 3; }
-    #ask-side { width: 34; padding: 0 0 0 2; display: none; }
-    .-wide #ask-side, .-huge #ask-side { display: block; }
+    #ask-side { width: 34; padding: 0 0 0 2; }
     .-huge #ask-side { width: 60; }
+    .-narrow #ask-sides { layout: vertical; }
+    .-narrow #ask-main { height: auto; }
+    .-narrow #answer { display: none; }
+    .-narrow #ask-side { width: 1fr; padding: 0; }
+    .-narrow AskPane.-answered #ask-main { height: 1fr; }
+    .-narrow AskPane.-answered #answer { display: block; }
+    .-narrow AskPane.-answered #ask-side { display: none; }
     #explained { height: auto; max-height: 12; color: $text-muted; padding: 1 0 0 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -221,8 +227,8 @@ class AskPane(Pane):
         self._reader: Reader | None = None
 
     def compose(self) -> ComposeResult:
-        with Horizontal():
-            with Vertical():
+        with Horizontal(id="ask-sides"):
+            with Vertical(id="ask-main"):
                 yield Question(id="question")
                 yield Static(id="completions")
                 yield Static(id="answer-note")
@@ -287,7 +293,8 @@ class AskPane(Pane):
         if self._reader is not None:
             self._reader.interrupt()
         else:
-            self.query_one("#answer", Grid).focus()
+            answer = self.query_one("#answer", Grid)
+            (answer if answer.display else self.query_one(Catalogue)).focus()
 
     def action_break_off(self) -> None:
         if self._reader is not None:
@@ -297,8 +304,10 @@ class AskPane(Pane):
 
     def on_ask_pane_answered(self, message: Answered) -> None:
         if message.table is None:
+            self.remove_class("-answered")
             self._say(message.error, "bad")
             return
+        self.add_class("-answered")
         count = len(message.table.rows)
         more = " (the first; use LIMIT)" if count == MOST_ROWS else ""
         rows = f"{count:,} row{'s' if count != 1 else ''}{more} in {message.seconds:.2f} s"
@@ -344,6 +353,7 @@ class AskPane(Pane):
         return value if isinstance(value, int) else None
 
     def action_write(self) -> None:
+        self.remove_class("-answered")
         self.query_one(Question).focus()
 
     # The answer

@@ -14,7 +14,6 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 from textual.worker import get_current_worker
 
-from evo.archive.reading import Reader
 from evo.engine.inbox import Verb
 from evo.errors import ArchiveError
 from evo.report import words
@@ -25,6 +24,7 @@ from evo.tui.steering import favour_choice
 from evo.tui.tree import Tree
 from evo.tui.views import variant as variant_view
 from evo.tui.views.filtering import FilterError
+from evo.tui.views.lending import Lender
 from evo.tui.views.place import Place
 from evo.tui.views.snapshot import Snapshot
 from evo.tui.views.state import State
@@ -116,6 +116,7 @@ class LineagePane(Pane):
         self._snapshot: Snapshot | None = None
         self._timer: Timer | None = None
         self._detail: Detail | None = None
+        self._lender = Lender(place)
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -134,6 +135,9 @@ class LineagePane(Pane):
         if kept:
             self.query_one(Input).value = kept
             self.query_one(Input).display = True
+
+    def on_unmount(self) -> None:
+        self._lender.close()
 
     def show(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -217,7 +221,9 @@ class LineagePane(Pane):
         worker = get_current_worker()
         detail, error = None, ""
         try:
-            with Reader.open(self.place.archive) as reader:
+            with self._lender.lend() as reader:
+                if worker.is_cancelled:  # while it waited for the reader
+                    return
                 detail = variant_view.read(reader, snapshot, self.place, variant)
         except ArchiveError as caught:
             error = str(caught)

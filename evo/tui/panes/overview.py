@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -17,12 +17,14 @@ from evo.tui.panes.pane import Pane
 from evo.tui.rows import TextRows
 from evo.tui.theme import palette
 from evo.tui.views import overview as view
-from evo.tui.views.overview import LiveTrial, Pace
+from evo.tui.views import running
+from evo.tui.views.overview import Pace
 from evo.tui.views.place import Place, Pulse
-from evo.tui.views.plotting import Piece, bar, plot, sparkline
-from evo.tui.views.snapshot import Snapshot
+from evo.tui.views.plotting import Piece, plot
+from evo.tui.views.snapshot import Row, Snapshot
 
-MOST_RUNNING = 8
+MOST_RUNNING, FEW_RUNNING = 8, 4
+"""Trials that are shown, and where there are few lines."""
 DAY_SECONDS = 86_400.0
 KEEP = 0.85
 """Share of the trials that the plot's height is made for; the worst are shown at its edge."""
@@ -31,7 +33,7 @@ KEEP = 0.85
 class ProgressPlot(Widget):
     """Every trial as a point, kept ones bright, and the champions as a line."""
 
-    DEFAULT_CSS = "ProgressPlot { height: 1fr; min-height: 4; }"
+    DEFAULT_CSS = "ProgressPlot { width: 1fr; height: 1fr; min-height: 4; }"
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -57,50 +59,41 @@ class OverviewPane(Pane):
     SCOPED_CSS = False
     DEFAULT_CSS = """
     OverviewPane { padding: 0 1; }
-    #headline { height: auto; padding: 1 0 0 0; }
-    .-short #headline { padding: 0; }
-    #pace { height: auto; padding: 0 0 1 0; }
-    .-short #pace { padding: 0; }
-    .caption { height: 1; color: $text-muted; }
-    #running { height: auto; max-height: 10; }
-    #asked { height: auto; max-height: 4; }
-    #events { height: 5; }
-    OverviewPane Static { text-wrap: nowrap; text-overflow: ellipsis; }
-    #left { width: 1fr; }
-    #right { width: 44; padding: 0 0 0 2; display: none; }
-    .-wide #right, .-huge #right { display: block; }
-    .-huge #right { width: 90; }
-    .-wide #events-below, .-wide #events, .-huge #events-below, .-huge #events { display: none; }
-    #failures { height: auto; max-height: 6; }
-    .-short #failures { max-height: 3; }
-    .-short #events { height: 3; }
-    #recent { height: 1fr; }
-    #side { height: auto; }
+    OverviewPane Static { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
+    OverviewPane .caption { height: 1; color: $text-muted; }
+    .-tall #headline, .-tall #pace { padding: 1 0 0 0; }
+    #middle { height: 1fr; min-height: 4; }
+    .-tall #middle { padding: 1 0; }
+    #side { width: 50; padding: 0 0 0 2; display: none; }
+    .-wide #side, .-huge #side { display: block; }
+    .-huge #side { width: 90; }
+    #events { height: 3; }
+    .-tall #events { height: 6; }
+    .-huge #events { height: 12; }
+    .-tall #asked, .-tall #failures, .-tall #running { padding: 0 0 1 0; }
     """
 
     def __init__(self, place: Place, *, id: str) -> None:
         super().__init__(place, id=id)
         self._metric = ""
         self._alive = False
+        self._ahead: tuple[Row, float, float] | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="headline")
         yield Static(id="pace")
-        with Horizontal():
-            with Vertical(id="left"):
-                yield ProgressPlot(id="progress")
-                yield Static(id="running")
-                yield Static(id="asked")
-                yield Static(id="failures")
-                yield Static("Last events", classes="caption", id="events-below")
-                yield Static(id="events")
-            with Vertical(id="right"):
-                yield Static(id="side")
-                yield Static("Last events", classes="caption")
-                yield TextRows(id="recent")
+        with Horizontal(id="middle"):
+            yield ProgressPlot(id="progress")
+            yield Static(id="side")
+        yield Static(id="running")
+        yield Static(id="asked")
+        yield Static(id="failures")
+        yield Static("Last events", classes="caption")
+        yield TextRows(id="events")
 
     def show(self, snapshot: Snapshot) -> None:
         self.query_one(ProgressPlot).show(snapshot)
+        self._ahead = view.contender(snapshot)
 
     def beat(self, pulse: Pulse, snapshot: Snapshot | None) -> None:
         line = self.palette.text
@@ -122,7 +115,7 @@ class OverviewPane(Pane):
         self._events(pulse.events or (view.history(snapshot) if snapshot else ()))
 
     def settle(self) -> None:
-        self.query_one("#recent", TextRows).focus()
+        self.query_one("#events", TextRows).focus()
 
     # The parts
 
@@ -155,12 +148,29 @@ class OverviewPane(Pane):
         recent = view.gain_since(snapshot, DAY_SECONDS, now)
         when = "in 24 h" if self._alive else "in its last 24 h"
         if recent is None and (age := view.age(snapshot, now)) >= view.LEAST_SPAN_SECONDS:
-            recent, when = found.gain or 0.0, f"in {words.ago(age)}, since it began"
+            recent, when = found.gain, f"in {words.ago(age)}, since it began"
         if recent is not None:
             said = words.gain(recent) if recent else "nothing better"
             second.insert(0, (f"{said} {when}   ", "good" if recent > 0 else "warn"))
-        text = line(first).append("\n").append_text(line(second))
-        self.put("#headline", text)
+        lines = [first, second, *self._contender()]
+        self.put("#headline", Text("\n").join(map(line, lines)))
+
+    def _contender(self) -> list[list[Piece]]:
+        if self._ahead is None:
+            return []
+        row, gain, error = self._ahead
+        measured = "once" if row.trials == 1 else f"{row.trials} times"
+        return [
+            [
+                (f"v{row.id} ", "title"),
+                (
+                    f"seems {words.gain(gain)} ± {error:.4f} better still, measured {measured}",
+                    "info",
+                ),
+                (": it leads once that is proven", "dim"),
+                (f"   {row.title}" if self.size.width >= 100 else "", "dim"),
+            ]
+        ]
 
     def _pace(self, pace: Pace, snapshot: Snapshot) -> None:
         wanted = f"/{pace.wanted}" if pace.wanted else ""
@@ -197,71 +207,36 @@ class OverviewPane(Pane):
 
     def _show_running(self, pulse: Pulse, snapshot: Snapshot | None) -> None:
         trials = pulse.beat.running if pulse.beat and pulse.alive else ()
-        lines = []
-        for trial in trials[:MOST_RUNNING]:
+        most = MOST_RUNNING if self.app.size.height >= 30 else FEW_RUNNING
+        lines: list[list[Piece]] = [[(self._running_caption(pulse, snapshot), "dim")]]
+        for trial in trials[:most]:
             curve = pulse.live.get(trial.trial, ())
             parent = self.run_app.parent_curve(trial.variant)
-            lines.append(self._trial(view.live(trial, curve, parent)))
-        if len(trials) > MOST_RUNNING:
-            more = f"and {len(trials) - MOST_RUNNING} more"
-            lines.append(self.palette.text([(more, "dim")]))
-        text = self.palette.text([(self._running_caption(pulse, snapshot), "dim")])
-        for one in lines:
-            text.append("\n").append_text(one)
-        self.put("#running", text)
+            lines.append(running.line(running.live(trial, curve, parent), self.size.width))
+        if len(trials) > most:
+            lines.append([(f"and {len(trials) - most} more", "dim")])
+        self.put_lines("#running", lines if pulse.alive else [])
 
     def _running_caption(self, pulse: Pulse, snapshot: Snapshot | None) -> str:
-        if not pulse.alive or pulse.beat is None:
+        if pulse.beat is None:
             return ""
         beat, device = pulse.beat, snapshot.facts.device if snapshot else ""
         where = f" on {device}" if device else ""
         return f"Running {len(beat.running)} of {beat.slots} slots{where}, {beat.queued} queued"
 
-    def _trial(self, one: LiveTrial) -> Text:
-        width = self.size.width
-        wide = width >= 100
-        pieces: list[Piece] = [
-            (f"v{one.trial.variant:<5}", "title"),
-            ("again " if one.trial.again else "", "info"),
-            (bar(one.trial.share, 20 if wide else 10), "bar"),
-            (f" {one.trial.share:4.0%}  ", ""),
-        ]
-        if one.losses:
-            pieces.append((sparkline(one.losses, 16 if wide else 8), "info"))
-            pieces.append((f" {one.losses[-1]:.3f}", ""))
-            if one.against_parent is not None:
-                style = "good" if one.against_parent < 0 else "bad"
-                pieces.append((f" {one.against_parent:+.3f} vs parent", style))
-        if one.tokens_per_second:
-            pieces.append((f"  {words.short(one.tokens_per_second)} tok/s", "dim"))
-        elif one.steps_per_second and wide:
-            pieces.append((f"  {words.short(one.steps_per_second)} steps/s", "dim"))
-        if one.memory_mb:
-            pieces.append((f"  {words.megabytes(one.memory_mb)}", "dim"))
-        pieces.append((f"  {one.trial.title}", "dim" if one.losses else ""))
-        line = self.palette.text(pieces)
-        line.truncate(max(self.query_one("#left").size.width, 20), overflow="ellipsis")
-        return line
-
     def _asked(self, pulse: Pulse, snapshot: Snapshot | None) -> None:
-        lines = [self.palette.text(self._pending(request, pulse)) for request in pulse.pending[-3:]]
+        lines = [self._pending(request, pulse) for request in pulse.pending[-3:]]
         asked = self.run_app.asked
         for one in snapshot.answered if snapshot else ():
             if one.id in asked and len(lines) < 4:
                 refused = one.outcome.startswith(REFUSED)
                 lines.append(
-                    self.palette.text(
-                        [
-                            ("✗ ", "bad") if refused else ("✓ ", "good"),
-                            (f"{one.verb} {asked[one.id]}".rstrip() + f": {one.outcome}", "dim"),
-                        ]
-                    )
+                    [
+                        ("✗ ", "bad") if refused else ("✓ ", "good"),
+                        (f"{one.verb} {asked[one.id]}".rstrip() + f": {one.outcome}", "dim"),
+                    ]
                 )
-        text = self.palette.text([])
-        for number, line in enumerate(lines):
-            text.append("\n" if number else "").append_text(line)
-        self.query_one("#asked").display = bool(lines)
-        self.put("#asked", text)
+        self.put_lines("#asked", lines)
 
     def _pending(self, request: Request, pulse: Pulse) -> list[Piece]:
         given = " ".join(clean_text(value)[:60] for value in request.arguments.values())
@@ -273,20 +248,15 @@ class OverviewPane(Pane):
         ]
 
     def _events(self, events: Sequence[str]) -> None:
-        lines = [self._event(line) for line in reversed(events)]
-        recent = self.query_one("#recent", TextRows)
-        if recent.display:
-            recent.show(lines)
-        text = self.palette.text([])
-        for number, line in enumerate(lines[:5]):
-            text.append("\n" if number else "").append_text(line)
-        self.put("#events", text)
+        self.query_one("#events", TextRows).show([self._event(line) for line in reversed(events)])
 
     def _event(self, line: str) -> Text:
         when, _, rest = line.partition("  ")
         kind, _, said = rest.partition(" ")
         style = {"champion": "champion", "failed": "bad", "lost": "warn", "refused": "faint"}
-        said = view.gist_of_event(" ".join(said.replace(f"{self._metric} ", "").split()))
+        if self._metric:
+            said = said.replace(f"{self._metric} ", "")
+        said = view.gist_of_event(" ".join(said.split()))
         return self.palette.text(
             [
                 (f"{when[11:19]} ", "faint"),
@@ -296,11 +266,10 @@ class OverviewPane(Pane):
         )
 
     def _side(self, pulse: Pulse, snapshot: Snapshot) -> None:
-        text = self.palette.text([])
-        for pieces in view.side(pulse, snapshot):
-            text.append_text(self.palette.text(pieces)).append("\n")
-        self.put("#side", text)
-        below = self.palette.text([])
-        for number, pieces in enumerate(view.failures(snapshot)):
-            below.append("\n" if number else "").append_text(self.palette.text(pieces))
-        self.put("#failures", below)
+        self.put("#side", Text("\n").join(map(self.palette.text, view.side(pulse, snapshot))))
+        self.put_lines("#failures", view.failures(snapshot, self.size.width)[: self._most_failures])
+
+    @property
+    def _most_failures(self) -> int:
+        """Lines, with the caption."""
+        return view.MOST_FAILURES + 1 if self.app.size.height >= 30 else 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
@@ -10,6 +11,7 @@ from textual.widgets import Static
 
 from evo.tui.theme import Palette, palette
 from evo.tui.views.place import Place, Pulse
+from evo.tui.views.plotting import Piece
 from evo.tui.views.snapshot import Snapshot
 from evo.tui.views.state import State
 
@@ -41,8 +43,13 @@ class Pane(Vertical):
         if text == before and text.spans == before.spans:
             return
         self._put[selector] = text
-        same_height = before is not None and len(before.split()) == len(text.split())
+        same_height = before is not None and before.plain.count("\n") == text.plain.count("\n")
         self.query_one(selector, Static).update(text, layout=not same_height)
+
+    def put_lines(self, selector: str, lines: Sequence[list[Piece]]) -> None:
+        """Shows lines, or nothing where there are none."""
+        self.query_one(selector).display = bool(lines)
+        self.put(selector, Text("\n").join(map(self.palette.text, lines)))
 
     def show(self, snapshot: Snapshot) -> None:
         """Another copy of the archive was published, or this screen has come into sight."""

@@ -94,7 +94,7 @@ WIDE = 100
 def header(width: int) -> str:
     """The names of the columns."""
     without = f"{'without it':>10}  " if width >= WIDE else ""
-    return f"{'variant':<7}{'gain':>9} {'±':>7}  {without}{'verdict':<14}"
+    return f"{'variant':<7}{'gain':>9} {'±':>7}  {without}{'verdict':<20}"
 
 
 def pieces(fall: Fall, falls: tuple[Fall, ...], width: int) -> list[Piece]:
@@ -111,7 +111,7 @@ def pieces(fall: Fall, falls: tuple[Fall, ...], width: int) -> list[Piece]:
         (f"{gain:>9} ", tone if row.parents else ""),
         (f"{error:>7}  ", "dim"),
         (f"{without:>10}  " if width >= WIDE else "", "dim"),
-        (f"{verdict:<14}", tone if row.parents else "dim"),
+        (f"{verdict:<20}", tone if row.parents else "dim"),
     ]
     found += _bar(fall, falls, min(width // 5, 40), tone)
     found.append((f" {row.title}", "title" if helped_most else ""))
@@ -131,9 +131,8 @@ def change(fall: Fall, width: int) -> list[list[Piece]]:
     lines += [[(text, "")] for text in wrap(fall.rationale, width) if fall.rationale]
     lines.append([])
     lines += [[(text, "diff")] for text in fall.diff]
-    if not fall.diff:
-        none = "the file as it was when the run began" if not row.parents else "no diff of its own"
-        lines.append([(none, "dim")])
+    if not fall.diff and row.parents:
+        lines.append([("no diff of its own", "dim")])
     return lines
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 
 from evo.nouns import Favour
 from evo.report import words
 from evo.tui.views.filtering import Get, parse
-from evo.tui.views.plotting import Piece
+from evo.tui.views.plotting import Piece, fitted
 from evo.tui.views.snapshot import Row, Snapshot, failed
 
 DEEPEST = 14
@@ -222,13 +222,6 @@ def pieces(line: Line, family: Family, width: int, noise: float | None) -> list[
     style = "dim" if line.dimmed or failed(row.status) else "champion" if champion else ""
     found += [(title, style), (tail, "info"), (" ", ""), *right]
     return found
-
-
-def fitted(text: str, cells: int) -> str:
-    """A text in just so many cells of a terminal, where a character may take two."""
-    if cell_len(text) <= cells:
-        return text + " " * (cells - cell_len(text))
-    return set_cell_size(text, max(cells - 1, 0)) + "…" * (cells > 0)
 
 
 def _branch(line: Line, width: int) -> str:

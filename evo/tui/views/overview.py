@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
+from itertools import takewhile
 
-from evo.engine.heartbeat import Phase, RunningTrial
-from evo.nouns import CurvePoint
+from evo.engine.heartbeat import Phase
+from evo.nouns import Favour, utc
 from evo.report import words
 from evo.tui.views.place import LITTLE_MB, Pulse
-from evo.tui.views.plotting import Layer, Piece
+from evo.tui.views.plotting import NAME_CELLS, Layer, Piece, fitted
 from evo.tui.views.snapshot import Row, Snapshot
 
 SILENT_SECONDS = 20.0
@@ -24,7 +25,10 @@ RECENT_SECONDS = 3600.0
 """Trials an hour are counted over the last so many seconds."""
 LEAST_SPAN_SECONDS = 60.0
 """In less, nobody can tell how many there will be in an hour."""
+PROVING = ("population", "greedy-replicated")
+"""Strategies that measure again before somebody leads."""
 FAILURES_IN_A_ROW = 5
+MOST_FAILURES = 5
 _PREAMBLE = re.compile(r"^it ended with [^:]{1,80}: (?=\S)")
 
 
@@ -77,13 +81,9 @@ def _ailments(pulse: Pulse, snapshot: Snapshot | None) -> list[Health]:
         size = words.megabytes(pulse.free_mb)
         found.append(Health(Severity.DANGER, f"THE DISK IS NEARLY FULL: {size} are left"))
     if snapshot is not None and (streak := failures_in_a_row(snapshot)) >= FAILURES_IN_A_ROW:
-        trial, _, status, cause = snapshot.last_causes[0]
-        found.append(
-            Health(
-                Severity.WARNING,
-                f"The last {streak} trials have no score; trial {trial} {status}: {cause}",
-            )
-        )
+        last_one = next((one for one in snapshot.failures if one.trial is not None), None)
+        why = f"; trial {last_one.trial} {last_one.status}: {last_one.cause}" if last_one else ""
+        found.append(Health(Severity.WARNING, f"The last {streak} trials have no score{why}"))
     return found
 
 
@@ -118,6 +118,31 @@ def best(snapshot: Snapshot) -> Best | None:
     return Best(row, snapshot.error(row), gain, snapshot.gain_error(row), share)
 
 
+def contender(snapshot: Snapshot) -> tuple[Row, float, float] | None:
+    """Who has the best mean without being the champion, where nobody leads before it is proven.
+
+    Returns:
+        The variant, its gain over the champion and the standard error of that; None if nobody is
+        ahead by more than twice that error, or nobody can say.
+    """
+    if snapshot.facts.strategy not in PROVING:
+        return None
+    leader = None if snapshot.champion is None else snapshot.row(snapshot.champion)
+    if leader is None or leader.score is None:
+        return None
+    loss = snapshot.facts.direction.loss
+    others = [
+        row for row in snapshot.rows
+        if row.kept and row.score is not None and row.favour != Favour.BANNED
+    ]  # fmt: skip
+    row = min(others, key=lambda one: loss(one.score or 0.0), default=leader)
+    gain = loss(leader.score) - loss(row.score or 0.0)
+    errors = (snapshot.error(row), snapshot.error(leader))
+    known = [one for one in errors if one is not None]
+    error = math.hypot(*known) if len(known) == len(errors) else math.inf
+    return (row, gain, error) if gain > 2 * error else None
+
+
 def last_moment(pulse: Pulse, snapshot: Snapshot) -> float:
     """Now for an engine at work, else when its last trial ended; Unix seconds."""
     ended = snapshot.points[-1].finished_at if snapshot.points else None
@@ -137,7 +162,7 @@ def gain_since(snapshot: Snapshot, seconds: float, now: float) -> float | None:
     Returns:
         The gain in the metric, 0 for the same champion; None if the run is younger than that.
     """
-    then = datetime.fromtimestamp(max(now - seconds, 0.0), UTC).replace(tzinfo=None)
+    then = utc(max(now - seconds, 0.0))
     before = [one for one in snapshot.promotions if one.at <= then]
     if not before:
         return None
@@ -208,61 +233,10 @@ def _per_hour(pulse: Pulse, snapshot: Snapshot) -> float | None:
     if beat is None or not pulse.alive or beat.seconds < LEAST_SPAN_SECONDS:
         return None
     span = min(beat.seconds, RECENT_SECONDS)
-    since = datetime.fromtimestamp(beat.at - span, UTC).replace(tzinfo=None)
-    ends = [point.finished_at for point in snapshot.points if point.finished_at is not None]
-    recent = sum(1 for end in ends if end >= since)
+    since = utc(beat.at - span)
+    ends = (point.finished_at for point in reversed(snapshot.points) if point.finished_at)
+    recent = sum(1 for _ in takewhile(lambda end: end >= since, ends))
     return recent * 3600 / span if recent else None
-
-
-@dataclass(frozen=True, slots=True)
-class LiveTrial:
-    """A trial that runs, and how it stands."""
-
-    trial: RunningTrial
-    losses: tuple[float, ...]
-    steps_per_second: float | None
-    tokens_per_second: float | None
-    memory_mb: float | None
-    against_parent: float | None
-    """Loss less the parent's loss at the same share of the budget; less than 0 is better."""
-
-
-def live(
-    trial: RunningTrial, curve: Sequence[CurvePoint], parent: Sequence[CurvePoint]
-) -> LiveTrial:
-    """How a running trial stands.
-
-    Args:
-        trial: As the heartbeat has it.
-        curve: What it has reported so far.
-        parent: The curve of its first parent's last scored trial; empty if unknown.
-    """
-    last = curve[-1] if curve else None
-    rate = last.step / last.elapsed_seconds if last and last.elapsed_seconds > 0 else None
-    tokens = last.tokens / last.elapsed_seconds if last and rate and last.tokens else None
-    against = None
-    if last is not None and (then := loss_at(parent, last.elapsed_seconds)) is not None:
-        against = last.loss - then
-    return LiveTrial(
-        trial=trial,
-        losses=tuple(point.loss for point in curve),
-        steps_per_second=rate,
-        tokens_per_second=tokens,
-        memory_mb=last.memory_mb if last and last.memory_mb else None,
-        against_parent=against,
-    )
-
-
-def loss_at(curve: Sequence[CurvePoint], elapsed_seconds: float) -> float | None:
-    """A curve's loss at a moment, between two reports by a straight line; None outside of it."""
-    if not curve or not curve[0].elapsed_seconds <= elapsed_seconds <= curve[-1].elapsed_seconds:
-        return None
-    after = bisect_left(curve, elapsed_seconds, key=lambda point: point.elapsed_seconds)
-    if after == 0:
-        return curve[0].loss
-    a, b = curve[after - 1], curve[after]
-    share = (elapsed_seconds - a.elapsed_seconds) / (b.elapsed_seconds - a.elapsed_seconds)
-    return a.loss + share * (b.loss - a.loss)
 
 
 def progress(snapshot: Snapshot, *, few: bool) -> list[Layer]:
@@ -310,7 +284,7 @@ def side(pulse: Pulse, snapshot: Snapshot) -> list[list[Piece]]:
         lines.append([(f"v{row.id:<5}", name), (f"{shown:>9}  ", style), (row.title, "")])
     queued = snapshot.queued if pulse.alive else ()
     if queued:
-        lines += [[], [(f"Queue: {len(queued)}", "dim")]]
+        lines += [[], [("Next", "dim")]]
         for _, variant, purpose in queued[:5]:
             waiting = snapshot.row(variant)
             again = "again: " if purpose == "replicate" else ""
@@ -320,13 +294,21 @@ def side(pulse: Pulse, snapshot: Snapshot) -> list[list[Piece]]:
     return lines
 
 
-def failures(snapshot: Snapshot) -> list[list[Piece]]:
-    """The last five trials without a score, and why; nothing where all have one."""
-    if not snapshot.last_causes:
+def failures(snapshot: Snapshot, width: int) -> list[list[Piece]]:
+    """The last five that came to nothing, and why; nothing where all have a score."""
+    if not snapshot.failures:
         return []
-    lines: list[list[Piece]] = [[("Last without a score", "dim")]]
-    for _, variant, status, cause in snapshot.last_causes[:5]:
-        lines.append([(f"v{variant:<5} ", "title"), (f"{status} ", "bad"), (gist(cause), "dim")])
+    room = max(width // 3, 16)
+    lines: list[list[Piece]] = [[("Failed last", "dim")]]
+    for one in snapshot.failures[:MOST_FAILURES]:
+        lines.append(
+            [
+                (fitted(one.name, NAME_CELLS), "title"),
+                (f"{fitted(one.title, room)}  ", ""),
+                (f"{one.status.replace('_', ' ')}  ", "bad"),
+                (gist(one.cause), "dim"),
+            ]
+        )
     return lines
 
 
@@ -336,7 +318,7 @@ def history(snapshot: Snapshot, most: int = 40) -> tuple[str, ...]:
     For archives that came without one.
     """
     found: list[tuple[datetime, str, str]] = list(snapshot.events)
-    causes = {trial: f"{status}: {cause}" for trial, _, status, cause in snapshot.last_causes}
+    causes = {one.trial: f"{one.status}: {one.cause}" for one in snapshot.failures}
     for point in snapshot.points[-most:]:
         row = snapshot.row(point.variant)
         if point.finished_at is not None and row is not None:

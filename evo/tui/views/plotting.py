@@ -13,10 +13,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 
+from rich.cells import cell_len, set_cell_size
+
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bit of each dot in a cell, by row and column (Unicode block 28)."""
 BRAILLE = 0x2800
 BARS = " ▁▂▃▄▅▆▇█"
+LARGEST = 1e100
+"""On either side of zero: what is larger isn't drawn, for the width between two overflows."""
+NAME_CELLS = 9
+"""Of a variant or an operator, at the beginning of a line."""
 
 Piece = tuple[str, str]
 """Text, and the name of its style; an empty name is the text's own colour."""
@@ -89,7 +95,7 @@ def draw(layers: Sequence[Layer], view: Frame, width: int, height: int) -> list[
 def _points(layer: Layer) -> list[tuple[float, float]]:
     """What can be drawn of a layer."""
     points = [(float(x), float(y)) for x, y in zip(layer.x, layer.y, strict=True)]
-    return [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    return [(x, y) for x, y in points if abs(x) <= LARGEST and abs(y) <= LARGEST]
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
@@ -165,9 +171,9 @@ def plot(
 
 def sparkline(values: Sequence[float], width: int) -> str:
     """Values as bars of eight heights, averaged down to `width` cells."""
-    if not len(values) or width < 1:
+    found = [value for value in values if abs(value) <= LARGEST]
+    if not found or width < 1:
         return ""
-    found = list(values)
     if len(found) > width:
         edges = [at * len(found) // width for at in range(width + 1)]
         found = [fmean(found[a:b]) for a, b in pairwise(edges)]
@@ -182,3 +188,10 @@ def bar(share: float, width: int) -> str:
     full, rest = divmod(eighths, 8)
     text = "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
     return text.ljust(width)
+
+
+def fitted(text: str, cells: int) -> str:
+    """A text in just so many cells of a terminal, where a character may take two."""
+    if cell_len(text) <= cells:
+        return text + " " * (cells - cell_len(text))
+    return set_cell_size(text, max(cells - 1, 0)) + "…" * (cells > 0)

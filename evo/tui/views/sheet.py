@@ -44,17 +44,25 @@ class Sheet:
     def of(cls, table: Table) -> Sheet:
         return cls(table.columns, table.rows)
 
-    def layout(self, shown: Sequence[str] | None = None) -> tuple[Column, ...]:
-        """The columns that are shown, in the sheet's order. None shows all."""
-        names = self.columns if shown is None else [n for n in self.columns if n in set(shown)]
-        return tuple(self._column(self.columns.index(name)) for name in names or self.columns)
+    def layout(self, shown: Sequence[str] | None = None, *, marked: str = "") -> tuple[Column, ...]:
+        """The columns that are shown, in the sheet's order. None shows all.
 
-    def _column(self, at: int) -> Column:
+        Args:
+            shown: Names.
+            marked: The one whose name has a mark beside it.
+        """
+        names = self.columns if shown is None else [n for n in self.columns if n in set(shown)]
+        return tuple(
+            self._column(self.columns.index(name), 2 * (name == marked))
+            for name in names or self.columns
+        )
+
+    def _column(self, at: int, mark: int) -> Column:
         step = max(1, len(self.rows) // SAMPLED)
         values = [row[at] for row in self.rows[::step]]
         numeric = all(value is None or _is_number(value) for value in values)
         longest = max((len(shown(value)) for value in values), default=0)
-        width = max(longest, len(self.columns[at]) + 2, LEAST_CELL)
+        width = max(longest, len(self.columns[at]) + mark, LEAST_CELL)
         return Column(self.columns[at], numeric, min(width, MOST_CELL))
 
     def sorted(self, column: str, *, largest_first: bool) -> Sheet:

@@ -14,6 +14,7 @@ from typing import Any
 
 from evo.archive.reading import Reader
 from evo.nouns import Direction, Favour, Recipe, Status
+from evo.report.story import favours_of
 from evo.text import clean_text
 
 MOST_TITLE_CHARACTERS = 200
@@ -103,6 +104,19 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that came to nothing: a trial without a score, or a proposal that broke before."""
+
+    trial: int | None
+    """None where it never came to one."""
+    name: str
+    """Of its variant; of the operator where there is none."""
+    title: str
+    status: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class Spend:
     """What the run has cost."""
 
@@ -114,9 +128,12 @@ class Spend:
     """Wall seconds of all trials, with start-up and scoring."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Snapshot:
-    """A published archive, at one moment."""
+    """A published archive, at one moment.
+
+    Its `repr` doesn't list everything in it: Textual makes one of each argument of a worker.
+    """
 
     facts: Facts
     rows: tuple[Row, ...]
@@ -131,8 +148,8 @@ class Snapshot:
     spend: Spend
     queued: tuple[tuple[int, int, str], ...]
     """Trial, variant and purpose of what waits."""
-    last_causes: tuple[tuple[int, int, str, str], ...]
-    """Trial, variant, status and cause of the last trials that failed, newest first."""
+    failures: tuple[Failure, ...]
+    """The last ones, newest first."""
     outcomes: dict[str, int]
     """Proposals by what became of them."""
     answered: tuple[Answered, ...]
@@ -202,13 +219,7 @@ def load(reader: Reader) -> Snapshot | None:
                 "SELECT id, variant, purpose FROM trials WHERE status = 'queued' ORDER BY id"
             ).rows
         ),
-        last_causes=tuple(
-            (trial, variant, status, clean_text(cause or ""))
-            for trial, variant, status, cause in reader.query(
-                "SELECT id, variant, status, cause FROM trials WHERE seq IS NOT NULL "
-                "AND status <> 'scored' ORDER BY seq DESC LIMIT 20"
-            ).rows
-        ),
+        failures=tuple(_failures(reader)),
         outcomes=dict(
             reader.query("SELECT outcome, count(*) FROM proposals GROUP BY 1 ORDER BY 2 DESC").rows
         ),
@@ -256,7 +267,7 @@ def _facts(reader: Reader) -> Facts | None:
 
 
 def _rows(reader: Reader, way: Direction) -> Iterator[Row]:
-    favours = _favours(reader)
+    favours = favours_of(reader)
     found = reader.query(
         """
         SELECT l.variant, l.parents, l.operator, l.title, v.role, v.model, l.score, l.trials,
@@ -288,13 +299,6 @@ def _rows(reader: Reader, way: Direction) -> Iterator[Row]:
         )
 
 
-def _favours(reader: Reader) -> dict[int, str]:
-    """By variant; nobody could wish for anything in an archive of an earlier schema."""
-    if not reader.query("FROM duckdb_tables() WHERE table_name = 'wishes'").rows:
-        return {}
-    return dict(reader.query("SELECT variant, arg_max(favour, seq) FROM wishes GROUP BY 1").rows)
-
-
 def _title(title: str) -> str:
     if title.isascii() and title.isprintable() and len(title) <= MOST_TITLE_CHARACTERS:
         return title  # nearly all are, and there may be many
@@ -309,6 +313,22 @@ def _points(reader: Reader) -> Iterator[Point]:
     ).rows
     for row in found:
         yield Point(*row)
+
+
+def _failures(reader: Reader) -> Iterator[Failure]:
+    found = reader.query(
+        """
+        SELECT t.id, 'v' || t.variant, v.title, t.status, t.cause, t.finished_at AS ended, t.seq
+        FROM trials t JOIN variants v ON v.id = t.variant
+        WHERE t.seq IS NOT NULL AND t.status <> 'scored'
+        UNION ALL
+        SELECT NULL, operator, title, 'broke', cause, made_at, seq
+        FROM proposals WHERE outcome = 'preflight_failed'
+        ORDER BY ended DESC NULLS LAST, seq DESC LIMIT 20
+        """
+    ).rows
+    for trial, name, title, status, cause, *_ in found:
+        yield Failure(trial, name, _title(title), status, clean_text(cause or ""))
 
 
 def _spend(reader: Reader) -> Spend:

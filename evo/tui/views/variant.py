@@ -47,8 +47,8 @@ class Detail:
     diff: tuple[str, ...]
     """Lines."""
     trials: tuple[TrialLine, ...]
-    log: tuple[str, ...]
-    """Of its last trial."""
+    log: tuple[str, ...] | None
+    """Of its last trial; None where it isn't kept."""
 
 
 def read(reader: Reader, snapshot: Snapshot, place: Place, variant: int) -> Detail | None:
@@ -81,21 +81,23 @@ def read(reader: Reader, snapshot: Snapshot, place: Place, variant: int) -> Deta
         subject=clean_text(subject),
         diff=tuple(clean_text(diff).splitlines()),
         trials=trials,
-        log=_log(log) if log else (),
+        log=_log(log) if log else None,
     )
 
 
-def _log(path: Path) -> tuple[str, ...]:
+def _log(path: Path) -> tuple[str, ...] | None:
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - LOG_BYTES))
             text = file.read().decode("utf-8", "replace")
     except OSError:
-        return ()
+        return None
     return tuple(clean_text(text).splitlines()[-MOST_LOG_LINES:])
 
 
+TRIAL_CELLS = 54
+"""Of a trial's line, without its curve."""
 SECTIONS = ("top", "trials", "relatives", "diff", "log")
 
 
@@ -114,7 +116,7 @@ def page(detail: Detail, snapshot: Snapshot, children: tuple[int, ...], width: i
     sections: dict[str, int] = {}
     parts = {
         "top": _top(detail, snapshot, width),
-        "trials": _trials(detail),
+        "trials": _trials(detail, width),
         "relatives": _relatives(detail, snapshot, children),
         "diff": _diff(detail),
         "log": _printed(detail),
@@ -161,7 +163,8 @@ def _top(detail: Detail, snapshot: Snapshot, width: int) -> Iterator[tuple[Piece
             yield ((text, ""),)
 
 
-def _trials(detail: Detail) -> Iterator[tuple[Piece, ...]]:
+def _trials(detail: Detail, width: int) -> Iterator[tuple[Piece, ...]]:
+    curve = min(max(width - TRIAL_CELLS, 0), 16)
     yield (("", ""),)
     yield (("Trials", "header"),)
     for one in detail.trials:
@@ -171,10 +174,11 @@ def _trials(detail: Detail) -> Iterator[tuple[Piece, ...]]:
         seconds = f"{one.seconds:.1f} s" if one.seconds is not None else ""
         memory = words.megabytes(one.memory_mb) if one.memory_mb else ""
         yield (
-            (f"{one.id:>6} ", "dim"), (f"{one.purpose:<10}", "dim"), (f"{shown:>14} ", tone),
-            (f"{seconds:>9} {speed:>12} {memory:>8} ", "dim"),
-            (sparkline(one.losses, 16), "info"), (f" {one.cause}", "bad"),
+            (f"{one.id:>5} ", "dim"), (f"{one.purpose:<9} ", "dim"), (f"{shown:>9} ", tone),
+            (f"{seconds:>8}{speed:>12}{memory:>8} ", "dim"), (sparkline(one.losses, curve), "info"),
         )  # fmt: skip
+        for text in wrap(one.cause, width - 6) if one.cause else []:
+            yield ((" " * 6, ""), (text, "bad"))
     if not detail.trials:
         yield (("none yet", "dim"),)
 
@@ -213,10 +217,11 @@ def _diff(detail: Detail) -> Iterator[tuple[Piece, ...]]:
 def _printed(detail: Detail) -> Iterator[tuple[Piece, ...]]:
     yield (("", ""),)
     yield (("What its last trial printed", "header"),)
-    for text in detail.log:
+    for text in detail.log or ():
         yield ((text, "dim"),)
     if not detail.log:
-        yield (("nothing, or its log isn't here: archives travel without logs", "dim"),)
+        none = "nothing" if detail.log is not None else "its log isn't here: archives have none"
+        yield ((none, "dim"),)
 
 
 def wrap(text: str, width: int) -> list[str]:
