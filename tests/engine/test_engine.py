@@ -1,5 +1,6 @@
 """The engine: a whole search with a real archive, a real repository and real processes."""
 
+import itertools
 import json
 import math
 import random
@@ -24,7 +25,6 @@ from evo.operators.founding import Founder
 from evo.operators.operator import Shelf
 from evo.patch import diff
 from evo.search.bandit import Arm
-from evo.search.breeding import Breeding
 from evo.search.evolution import Evolution
 from evo.search.rivals import STRATEGIES
 from tests.projects import SCRIPT, assembled, git, make_project, rows, wait_until
@@ -83,8 +83,9 @@ class Crossing(Evolution):
     """Crosses whatever can be crossed, so that there is a crossover in however short a search."""
 
     def _breed(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
-        found = Breeding._cross(self, chance)  # any two that can be
-        return super()._breed(chance) if found is None else (Arm("crossover"), *found)
+        pairs = (pair for pair in itertools.combinations(self._living, 2) if self._can_cross(*pair))
+        pair = next(pairs, None)
+        return super()._breed(chance) if pair is None else (Arm("crossover"), pair, "")
 
 
 def test_a_crossover_is_a_merge_commit_of_its_two_parents(
