@@ -80,12 +80,13 @@ def test_the_baseline_comes_first_then_founders_then_their_children(finished: Pa
 
 
 class Crossing(Evolution):
-    """Crosses whatever can be crossed, so that there is a crossover in however short a search."""
+    """Waits for its founders and crosses them, before a graft comes to the same script."""
 
     def _breed(self, chance: random.Random) -> tuple[Arm, tuple[int, ...], str] | None:
+        if self._ledger.has_begun("crossover"):
+            return super()._breed(chance)
         pairs = (pair for pair in itertools.combinations(self._living, 2) if self._can_cross(*pair))
-        pair = next(pairs, None)
-        return super()._breed(chance) if pair is None else (Arm("crossover"), pair, "")
+        return next(((Arm("crossover"), pair, "") for pair in pairs), None)
 
 
 def test_a_crossover_is_a_merge_commit_of_its_two_parents(
