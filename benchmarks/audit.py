@@ -1,11 +1,13 @@
 """The blind audit, measured: honest models that are called liars, lies that pass, and the cost.
 
-    python benchmarks/audit.py honest [--trials 300] [--jobs N]   real cells, many kinds of models
+    python benchmarks/audit.py honest [--trials 300] [--jobs N] [--device cuda]
+                                                       real cells, many kinds of models
     python benchmarks/audit.py power                   simulated claims, real draws and verdicts
     python benchmarks/audit.py cost                    scoring alone, and with its audit
 
 Seeds are printed; `honest` takes about a quarter of an hour for 100 trials on one core, and
-runs `--jobs` at a time (default: one a core).
+runs `--jobs` at a time (default: one a core). On a GPU it is one at a time, as in a search: who
+scores there overwrites the memory that is free first.
 """
 
 from __future__ import annotations
@@ -131,23 +133,33 @@ def weights_of(source: str, vocab_size: int, seed: int) -> bytearray:
     return bytearray(b"".join(bytes(part) for part in pack(model)[1]))
 
 
+MEMORY_MB = {"cpu": 4096, "cuda": 65_536}
+"""That a cell may hold; what a driver maps counts."""
+AHEAD = 2
+"""Cells that are started before they are needed, on a GPU, where loading takes longest."""
+
+
 class Bench:
     """Examines scripts in real cells on the embedded data."""
 
-    def __init__(self, score_tokens: int) -> None:
+    def __init__(self, score_tokens: int, device: str = "cpu") -> None:
         prepare_if_missing("embedded")
         self.corpus = Corpus.open(locate("embedded"))
         self.rules = Rules(
-            10.0, Clock.CPU, "cpu", 256, 1.0, score_tokens, 16, 120.0, 300.0, 4096, 64
+            10.0, Clock.CPU, device, 256, 1.0, score_tokens, 16, 120.0, 300.0, MEMORY_MB[device], 64
         )
+        self.gpu = "0" if device == "cuda" else ""
         self.examiner = Examiner(self.corpus, self.rules)
+        self.cells = Cells(self._start)
         adopt_orphans()
 
     def examine(self, source: str, seed: int, passes: int) -> Verdict:
         """A whole examination, as trials have it."""
         job, weights = self._job(source, seed), weights_of(source, self.corpus.vocab_size, seed)
-        with Cells(self._start) as cells:
-            return self.examiner.examine(cells, job, weights, Split.SEARCH, passes, Nobody())
+        try:
+            return self.examiner.examine(self.cells, job, weights, Split.SEARCH, passes, Nobody())
+        finally:
+            self.cells.close(but=AHEAD)
 
     def score(self, source: str, seed: int) -> None:
         """One scorer over the whole split, and nothing else."""
@@ -158,7 +170,7 @@ class Bench:
 
     def _start(self) -> Cell:
         return OpenSandbox().start(
-            COMMAND, limits=Limits(memory_mb=self.rules.memory_mb), threads=1
+            COMMAND, limits=Limits(memory_mb=self.rules.memory_mb), threads=1, gpu=self.gpu
         )
 
     def _job(self, source: str, seed: int) -> Job:
@@ -170,7 +182,7 @@ class Bench:
             vocab_size=self.corpus.vocab_size,
             sequence_len=rules.sequence_len,
             scale=1.0,
-            device="cpu",
+            device=rules.device,
             threads=1,
             seed=seed,
         )
@@ -186,27 +198,30 @@ KINDS: list[Kind] = [
 
 
 @functools.cache
-def _bench() -> Bench:
-    return Bench(score_tokens=16_384)
+def _bench(device: str) -> Bench:
+    return Bench(score_tokens=16_384, device=device)
 
 
-def _one(seed: int) -> tuple[float | None, str]:
+def _one(device: str, seed: int) -> tuple[float | None, str]:
     """The largest difference of an honest trial, and why it was refused, if it was."""
+    bench = _bench(device)
+    if bench.gpu:
+        bench.cells.prepare(AHEAD + 2)
     try:
-        verdict = _bench().examine(script(*KINDS[seed % len(KINDS)]), seed, 1)
+        verdict = bench.examine(script(*KINDS[seed % len(KINDS)]), seed, 1)
     except EndedError as ended:
         return None, ended.cause
     return verdict.worst_nats, "" if verdict.honest else verdict.reason
 
 
-def honest(trials: int, jobs: int) -> None:
+def honest(trials: int, jobs: int, device: str) -> None:
     """How often an honest model is called something else, and how far its two answers differ."""
     prepare_if_missing("embedded")
     worst: dict[Kind, list[float]] = {kind: [] for kind in KINDS}
     refused = []
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         answers = track(
-            pool.map(_one, range(trials)), "honest trials", total=trials,
+            pool.map(functools.partial(_one, device), range(trials)), "honest trials", total=trials,
             disable=not sys.stderr.isatty(),
         )  # fmt: skip
         for seed, (nats, cause) in enumerate(answers):
@@ -324,10 +339,12 @@ def main() -> None:
     )
     parser.add_argument("what", nargs="?", choices=("honest", "power", "cost"), default="power")
     parser.add_argument("--trials", type=int, help="how often")
-    parser.add_argument("--jobs", type=int, default=cores(), help="at a time (honest)")
+    parser.add_argument("--jobs", type=int, help="at a time (honest)")
+    parser.add_argument("--device", choices=list(MEMORY_MB), default="cpu", help="(honest)")
     options = parser.parse_args()
+    jobs = 1 if options.device == "cuda" else options.jobs or cores()
     {
-        "honest": lambda: honest(options.trials or 300, options.jobs),
+        "honest": lambda: honest(options.trials or 300, jobs, options.device),
         "power": lambda: power(options.trials or 100),
         "cost": lambda: cost(options.trials or 5),
     }[options.what]()
