@@ -37,13 +37,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return made
 
 
-@pytest.mark.parametrize(
-    "size",
-    [
-        pytest.param(size, id=f"{size[0]}x{size[1]}", marks=[pytest.mark.slow][: size[0] > 200])
-        for size in SIZES
-    ],
-)
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_every_screen_looks_as_it_did(place: Place, size: tuple[int, int]) -> None:
     found: dict[str, str] = {}
 
