@@ -92,20 +92,7 @@ class CommandReferee:
         self._sandbox.settle(self._gpu)
         began, used = time.monotonic(), 0.0
         status, score, cause = Status.SCORED, None, ""
-        words = [
-            word.replace("{editable}", self._task.editable).replace("{seed}", str(seed))
-            for word in self._words
-        ]
-        cell = self._sandbox.start(
-            words,
-            limits=Limits(memory_mb=self._rules.memory_mb),
-            threads=self._rules.threads,
-            log=log,
-            gpu=self._gpu,
-            files={self._task.editable: source},
-            merge_output=True,
-            variables={"EVO_SEED": str(seed)},
-        )
+        cell = self._start(source, seed, log)
         try:
             used = self._wait(cell, watch or Nobody())
             cell.end()
@@ -115,17 +102,12 @@ class CommandReferee:
         finally:
             used = used or self._used(cell, began)
             cell.end()
-        return Measurement(
-            status=status,
-            score=score,
-            cause=cause,
-            resources=Resources(
-                training_seconds=used,
-                total_seconds=time.monotonic() - began,
-                peak_memory_mb=cell.meter.peak_memory_mb,
-            ),
-            device=self._rules.device,
+        resources = Resources(
+            training_seconds=used,
+            total_seconds=time.monotonic() - began,
+            peak_memory_mb=cell.meter.peak_memory_mb,
         )
+        return Measurement(status, score, cause, resources, device=self._rules.device)
 
     def check(self, source: str, *, log: Path | None = None) -> str:
         """A command task has no contract to rehearse: nothing is ever refused here."""
@@ -133,6 +115,22 @@ class CommandReferee:
 
     def close(self) -> None:
         """Nothing waits for a next trial."""
+
+    def _start(self, source: str, seed: int, log: Path | None) -> Cell:
+        words = [
+            word.replace("{editable}", self._task.editable).replace("{seed}", str(seed))
+            for word in self._words
+        ]
+        return self._sandbox.start(
+            words,
+            limits=Limits(memory_mb=self._rules.memory_mb),
+            threads=self._rules.threads,
+            log=log,
+            gpu=self._gpu,
+            files={self._task.editable: source},
+            merge_output=True,
+            variables={"EVO_SEED": str(seed)},
+        )
 
     def _used(self, cell: Cell, began: float) -> float:
         if self._rules.clock is Clock.CPU:
