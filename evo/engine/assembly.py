@@ -5,9 +5,10 @@ from __future__ import annotations
 import queue
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -31,7 +32,7 @@ from evo.errors import PatchError, PopulationError, SettingsError
 from evo.executors.local import LocalExecutor
 from evo.models.model import Model
 from evo.models.roster import Conduct
-from evo.nouns import Recipe, utc
+from evo.nouns import Proposal, Recipe, utc
 from evo.operators.ablation import Ablate
 from evo.operators.crossover import Crossover
 from evo.operators.founding import Founder
@@ -99,20 +100,10 @@ def assemble(
     except BaseException:
         archive.close()
         raise
-    rehearse = profile.task.recipe is Recipe.ARENA
     return Engine(
         rooms,
-        lambda on_proposal, on_failure: Desk(
-            operators=operators(profile) | dict(rooms.studio.operators) | dict(others or {}),
-            shelf=rooms.shelf,
-            recipe=profile.task.recipe,
-            rehearsal=Rehearsal(setups[0]) if rehearse else None,
-            known=rooms.known,
-            on_proposal=on_proposal,
-            on_failure=on_failure,
-            threads=threads(settings, profile, rooms.studio),
-        ),
-        lambda on_event: LocalExecutor(setups, on_event),
+        partial(furnish_desk, rooms, profile, setups[0], others or {}),
+        partial(LocalExecutor, setups),
     )
 
 
@@ -175,6 +166,29 @@ def open_rooms(
         known=known,
         notes=notes,
         warnings=warnings,
+    )
+
+
+def furnish_desk(
+    rooms: Rooms,
+    profile: Profile,
+    setup: Setup,
+    others: Mapping[str, Operator],
+    on_proposal: Callable[[Proposal, str], None],
+    on_failure: Callable[[Exception], None],
+) -> Desk:
+    """The desk with all operators; those that need no model give way to the studio's of the same
+    name, and both to `others`."""
+    recipe = rooms.task.recipe
+    return Desk(
+        operators=operators(profile) | dict(rooms.studio.operators) | dict(others),
+        shelf=rooms.shelf,
+        recipe=recipe,
+        rehearsal=Rehearsal(setup) if recipe is Recipe.ARENA else None,
+        known=rooms.known,
+        on_proposal=on_proposal,
+        on_failure=on_failure,
+        threads=threads(rooms.settings, profile, rooms.studio),
     )
 
 
