@@ -121,31 +121,18 @@ class TierSandbox:
                 theirs_out, outbound = handover.outbound()
                 drawn["streams"] = [theirs_in, theirs_out]
                 drawn["lifeline"], lifeline = handover.inbound()
-                process = subprocess.Popen(
-                    _program(self.tier, drawn, handover),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    env=environment(home, threads, gpu) | dict(variables or {}),
-                    start_new_session=True,
-                    pass_fds=handover.given,
-                )
+                variables = environment(home, threads, gpu) | dict(variables or {})
+                process = _launch(self.tier, drawn, handover, variables)
             except OSError as error:
                 raise ArenaError(
                     f"a trial can't be started: {error}; free some room and go on"
                 ) from error
             undo.pop_all()
             handover.keep(inbound, outbound, lifeline)
-        assert process.stderr
-        errors = os.dup(process.stderr.fileno())
-        process.stderr.close()
-        printed = Log(errors, limits.log_bytes)
-        if log is not None:
-            printed.keep(log)
         return Cell(
             process=process,
             tier=self.tier,
-            log=printed,
+            log=_log_of(process, limits.log_bytes, log),
             inbound=inbound,
             outbound=outbound,
             lifeline=lifeline,
@@ -175,6 +162,31 @@ class OpenSandbox(TierSandbox):
 
     def __init__(self) -> None:
         super().__init__(Tier.OPEN)
+
+
+def _launch(
+    tier: Tier, drawn: Plan, handover: Handover, variables: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        _program(tier, drawn, handover),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=variables,
+        start_new_session=True,
+        pass_fds=handover.given,
+    )
+
+
+def _log_of(process: subprocess.Popen[bytes], most_bytes: int, path: Path | None) -> Log:
+    """Drains what a process prints from now on, and keeps it in a file if there is a path."""
+    assert process.stderr
+    errors = os.dup(process.stderr.fileno())
+    process.stderr.close()
+    printed = Log(errors, most_bytes)
+    if path is not None:
+        printed.keep(path)
+    return printed
 
 
 def _words(command: Sequence[str]) -> list[str]:
