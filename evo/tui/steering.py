@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from evo.engine.heartbeat import Phase
+from evo.engine.heartbeat import Heartbeat, Phase, RunningTrial
 from evo.engine.inbox import Verb
 from evo.nouns import Favour
 from evo.tui.views.place import Pulse
@@ -59,6 +59,37 @@ class Choice:
     """Asked once more before it is done; empty for what needs no second thought."""
 
 
+IDEAS = (
+    Choice(Verb.HINT, "Hint: tell the operators something", questions=(("text", "The hint"),)),
+    Choice(
+        Verb.ENQUEUE,
+        "Enqueue: have a patch or a file tried next",
+        questions=(
+            ("text", "Path of the patch or file"),
+            ("title", "What it is called (may be empty)"),
+        ),
+    ),
+)
+"""What can be handed in whether an engine works or not."""
+BUDGETS = tuple(
+    Choice(Verb.BUDGET, f"Budget: {end}", questions=((name, f"How many {unit} from now, or none"),))
+    for name, end, unit in (
+        ("trials", "stop after N more trials", "trials"),
+        ("hours", "stop after H more hours", "hours"),
+        ("cost", "stop when models cost USD more", "dollars"),
+    )
+)
+STOPS = (
+    Choice(Verb.STOP, "Stop: let the running trials finish", {"how": "finish"}),
+    Choice(
+        Verb.STOP,
+        "Stop now",
+        {"how": "now"},
+        sure="Stop now? What the running trials have done so far is lost.",
+    ),
+)
+
+
 def ready(verb: Verb, pulse: Pulse | None) -> str:
     """Why a request can't be made now; empty if it can."""
     if verb.needs_engine and not (pulse and pulse.alive):
@@ -77,74 +108,48 @@ def choices(
         variant: The selected one; None if there is none.
         verb: Leaves out all others.
     """
-    found = _choices(pulse, snapshot, variant)
+    beat = pulse.beat if pulse and pulse.alive else None
+    found = [pause_choice(beat), *IDEAS] if beat else [*IDEAS]
+    if variant is not None:
+        found += variant_choices(variant, snapshot.row(variant) if snapshot else None)
+    if beat:
+        found += [each for trial in beat.running for each in trial_choices(trial)]
+        found += [*BUDGETS, slots_choice(beat), *STOPS]
     return [choice for choice in found if verb in (None, choice.verb)]
 
 
-def _choices(pulse: Pulse | None, snapshot: Snapshot | None, variant: int | None) -> list[Choice]:
-    found = [
-        Choice(Verb.HINT, "Hint: tell the operators something", {}, (("text", "The hint"),)),
-        Choice(
-            Verb.ENQUEUE,
-            "Enqueue: have a patch or a file tried next",
-            {},
-            (("text", "Path of the patch or file"), ("title", "What it is called (may be empty)")),
-        ),
+def pause_choice(beat: Heartbeat) -> Choice:
+    """To pause, or to go on after that."""
+    if beat.phase is Phase.PAUSED:
+        return Choice(Verb.RESUME, "Resume")
+    return Choice(Verb.PAUSE, "Pause: start no new trial")
+
+
+def slots_choice(beat: Heartbeat) -> Choice:
+    """To change how many trials run at a time."""
+    slots = f"Slots: trials at a time (now {beat.slots})"
+    return Choice(Verb.SLOTS, slots, questions=(("count", "Trials at a time"),))
+
+
+def variant_choices(variant: int, row: Row | None) -> list[Choice]:
+    """What can be done with a variant, whose row may not be known yet."""
+    name = f"v{variant} {row.title if row else ''}"[:50]
+    given = {"variant": str(variant)}
+    return [
+        Choice(Verb.REPLICATE, f"Replicate {name}", given),
+        Choice(Verb.RETRY, f"Retry {name}", given),
+        *(favour_choice(verb, row, name, given) for verb in (Verb.PIN, Verb.BAN)),
     ]
-    beat = pulse.beat if pulse and pulse.alive else None
-    if beat is not None:
-        paused = beat.phase is Phase.PAUSED
-        verb, what = (
-            (Verb.RESUME, "Resume") if paused else (Verb.PAUSE, "Pause: start no new trial")
-        )
-        found.insert(0, Choice(verb, what))
-    if variant is not None:
-        row = snapshot.row(variant) if snapshot else None
-        name = f"v{variant} {row.title if row else ''}"[:50]
-        given = {"variant": str(variant)}
-        found += [
-            Choice(Verb.REPLICATE, f"Replicate {name}", given),
-            Choice(Verb.RETRY, f"Retry {name}", given),
-            *(favour_choice(verb, row, name, given) for verb in (Verb.PIN, Verb.BAN)),
-        ]
-    if beat is not None:
-        for trial in beat.running:
-            name = f"trial {trial.trial}, v{trial.variant} {trial.title}"[:50]
-            given = {"trial": str(trial.trial)}
-            found += [
-                Choice(Verb.KILL, f"Kill {name}", given),
-                Choice(Verb.PRUNE, f"Prune {name}", given),
-            ]
-        slots = f"Slots: trials at a time (now {beat.slots})"
-        found += [
-            Choice(
-                Verb.BUDGET,
-                "Budget: stop after N more trials",
-                {},
-                (("trials", "How many trials from now, or none"),),
-            ),
-            Choice(
-                Verb.BUDGET,
-                "Budget: stop after H more hours",
-                {},
-                (("hours", "How many hours from now, or none"),),
-            ),
-            Choice(
-                Verb.BUDGET,
-                "Budget: stop when models cost USD more",
-                {},
-                (("cost", "How many dollars from now, or none"),),
-            ),
-            Choice(Verb.SLOTS, slots, {}, (("count", "Trials at a time"),)),
-            Choice(Verb.STOP, "Stop: let the running trials finish", {"how": "finish"}),
-            Choice(
-                Verb.STOP,
-                "Stop now",
-                {"how": "now"},
-                sure="Stop now? What the running trials have done so far is lost.",
-            ),
-        ]
-    return found
+
+
+def trial_choices(trial: RunningTrial) -> list[Choice]:
+    """What can be done with a running trial."""
+    name = f"trial {trial.trial}, v{trial.variant} {trial.title}"[:50]
+    given = {"trial": str(trial.trial)}
+    return [
+        Choice(Verb.KILL, f"Kill {name}", given),
+        Choice(Verb.PRUNE, f"Prune {name}", given),
+    ]
 
 
 def favour_choice(verb: Verb, row: Row | None, name: str, given: dict[str, str]) -> Choice:
