@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from evo.sandbox import seccomp
+from evo.sandbox import seccomp, syscalls
 from evo.sandbox.seccomp import ALLOW, ARCHITECTURES, ENOSYS, ENOTTY, EPERM, ERRNO, KILL
 
 TABLES = (
-    seccomp.REFUSED, seccomp.MISSING, seccomp.PRETENDED, seccomp.SHARED_REFUSED,
-    seccomp.SHARED_PRETENDED, seccomp.SHARED_MISSING, seccomp.SIGNALS, seccomp.NETWORK,
-    seccomp.NAMED, seccomp.ASKED,
+    syscalls.REFUSED, syscalls.MISSING, syscalls.PRETENDED, syscalls.SHARED_REFUSED,
+    syscalls.SHARED_PRETENDED, syscalls.SHARED_MISSING, syscalls.SIGNALS, syscalls.NETWORK,
+    syscalls.NAMED, syscalls.ASKED,
 )  # fmt: skip
 HEADERS = (
     (0, Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")),

@@ -24,12 +24,12 @@ NAMESPACE_CALLS = "unshare mount setns clone"
 LANDLOCK_CALLS = "landlock"
 WITHOUT = """
 import ctypes, sys
-from evo.sandbox import seccomp
+from evo.sandbox import seccomp, syscalls
 machine = __import__('os').uname().machine
 column, architecture = seccomp.ARCHITECTURES[machine]
 refused, code = sys.argv[1].split(), []
 for name in refused:
-    numbers = {'landlock': (444, 444)}.get(name) or (seccomp.REFUSED | seccomp.ASKED)[name]
+    numbers = {'landlock': (444, 444)}.get(name) or (syscalls.REFUSED | syscalls.ASKED)[name]
     result = seccomp.ERRNO | (seccomp.ENOSYS if name == 'landlock' else seccomp.EPERM)
     give_up = [seccomp._step(seccomp._RETURN, result)]
     if name == 'clone':
