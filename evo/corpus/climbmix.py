@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 
 from evo.corpus.corpus import SourceRecord
+from evo.corpus.documents import Document, parquet_documents
 from evo.corpus.download import Patience, download
-from evo.corpus.sources import Document, Listener, Text, parquet_documents
+from evo.corpus.sources import Listener, Text
 from evo.errors import CorpusError
 
 BASE_URL = "https://huggingface.co/datasets/karpathy/climbmix-400b-shuffle/resolve/main"

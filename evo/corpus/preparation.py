@@ -29,9 +29,9 @@ from evo.corpus.corpus import (
     SourceRecord,
     data_folder,
 )
+from evo.corpus.documents import CUTTING_RULE
 from evo.corpus.encoding import encode_splits, token_dtype, write_file
 from evo.corpus.sources import (
-    CUTTING_RULE,
     EmbeddedSource,
     FilesSource,
     Listener,

@@ -23,14 +23,13 @@ from hypothesis import strategies as st
 
 from evo.corpus import tokenizer as bpe
 from evo.corpus.corpus import Corpus, Split
+from evo.corpus.documents import LONGEST_CHARACTERS, cut
 from evo.corpus.preparation import prepare, prepare_if_missing, source_of
 from evo.corpus.sources import (
-    LONGEST_CHARACTERS,
     EmbeddedSource,
     FilesSource,
     Progress,
     Stage,
-    cut,
 )
 from evo.corpus.splitting import DROPPED, SPLITS, digest_of, partition
 from evo.errors import CorpusError
