@@ -8,7 +8,7 @@ from evo.engine.bulletin import Rooms
 from evo.nouns import Brief, Outcome, Proposal, Variant
 from evo.operators.screening import count_lines, fingerprint
 from evo.patch import diff
-from evo.population.population import commit_message
+from evo.population.message import commit_message
 
 
 def baseline(rooms: Rooms, brief: Brief) -> tuple[Proposal, str]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import textwrap
 import zlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from evo.errors import PopulationError
+from evo.population.message import printable
 
 if TYPE_CHECKING:
     from git import Repo
@@ -33,7 +33,6 @@ Kind = Literal["blob", "tree", "commit"]
 
 WHO = "evo <evo@localhost>"
 CHAMPION, VARIANTS = "refs/heads/champion", "refs/variants"
-TITLE_WIDTH, BODY_WIDTH = 72, 72
 NO_COMMIT = "0" * 40
 CONFIG = """\
 [core]
@@ -48,37 +47,6 @@ CONFIG = """\
 """
 """Packing takes one core and never starts by itself: trials are measured on the others."""
 RESTORE = "bring it back from archive/RUN/variants.bundle with `git clone --mirror`"
-
-
-def commit_message(
-    *,
-    title: str,
-    rationale: str,
-    variant: int,
-    operator: str,
-    parents: Sequence[int],
-    run: str,
-    subject: str = "",
-    role: str = "",
-    model: str = "",
-) -> str:
-    """What `git log` shows: title, rationale, and trailers that git-interpret-trailers(1) reads."""
-    trailers = {
-        "Evo-Variant": str(variant),
-        "Evo-Operator": operator,
-        "Evo-Parents": " ".join(map(str, parents)),
-        "Evo-Run": run,
-        "Evo-Subject": subject,
-        "Evo-Role": role,
-        "Evo-Model": model,
-    }
-    head = _printable(title) or f"Variant {variant}"
-    if len(head) > TITLE_WIDTH:
-        head = f"{head[: TITLE_WIDTH - 3].rstrip()}..."
-    paragraphs = (_printable(part) for part in rationale.split("\n\n"))
-    body = [textwrap.fill(part, BODY_WIDTH, break_long_words=False) for part in paragraphs if part]
-    lines = [f"{key}: {_printable(value)}" for key, value in trailers.items() if value]
-    return "\n\n".join([head, *body, "\n".join(lines)]) + "\n"
 
 
 class Population:
@@ -150,7 +118,7 @@ class Population:
         Args:
             source: Text of the editable file.
             parents: Commits of the versions that it comes from.
-            message: As `commit_message` makes it.
+            message: As `evo.population.message` makes it.
             when: UTC; naive or aware.
             variant: Its id; a ref of that id that is there already is moved.
 
@@ -197,7 +165,7 @@ class Population:
         if before == commit:
             return
         seconds = _committed_at(data) if when is None else _unix_seconds(when)
-        line = f"{before or NO_COMMIT} {commit} {WHO} {seconds} +0000\t{_printable(why)}\n"
+        line = f"{before or NO_COMMIT} {commit} {WHO} {seconds} +0000\t{printable(why)}\n"
         log = self._path / "logs" / CHAMPION
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -364,11 +332,6 @@ def _committed_at(commit: bytes) -> int:
     """Unix seconds of the committer's line."""
     line = next(line for line in commit.splitlines() if line.startswith(b"committer "))
     return int(line.split()[-2])
-
-
-def _printable(text: str) -> str:
-    """One line without control codes: titles come from strangers, and git refuses null bytes."""
-    return "".join(each for each in " ".join(text.split()) if each.isprintable())
 
 
 def _write_ref(path: Path, commit: str) -> None:

@@ -10,7 +10,8 @@ from evo.engine import shelf as shelves
 from evo.engine.shelf import PopulationShelf
 from evo.nouns import Variant
 from evo.patch import FounderPatch
-from evo.population.population import Population, commit_message
+from evo.population.message import commit_message
+from evo.population.population import Population
 
 NOW = datetime(2026, 1, 2)
 

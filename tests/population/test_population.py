@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evo.errors import PopulationError
-from evo.population.population import CHAMPION, Population, commit_message
+from evo.population.message import commit_message
+from evo.population.population import CHAMPION, Population
 
 WHEN = datetime(2025, 3, 1, 12, 0, 0)
 NAME = "train.py"
