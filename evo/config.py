@@ -262,6 +262,12 @@ def models_of(settings: Settings) -> tuple[ModelSettings, ...]:
     )
 
 
+def run_flag(run: str, usual: str) -> str:
+    """What a suggested command needs so as to mean a run: ` --run NAME`; nothing if it is the usual
+    one, which the project's settings name."""
+    return "" if run == usual else f" --run {run}"
+
+
 def _check_models(models: tuple[ModelSettings, ...]) -> None:
     names = [model.name for model in models]
     for model in models:

@@ -152,8 +152,8 @@ def _take_lock(path: Path) -> FileLock:
     except Timeout as error:
         who = holder.read_text("utf-8", "replace").strip() if holder.exists() else "a process"
         raise RunHeldError(
-            f"this run is held by {who}; end it with `evo stop`, or start another run with "
-            "--run NAME"
+            f"this run is held by {who}; end it with `evo stop --run {path.parent.name}`, or start "
+            "another run with --run NAME"
         ) from error
     except OSError as error:
         lock.release()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evo import config
 from evo.config import Settings, load
 from evo.engine.layout import PUBLISHED
 from evo.errors import ArchiveError, SettingsError
@@ -37,9 +38,8 @@ def archive_folder(settings: Settings) -> Path:
 
 
 def run_flag(settings: Settings) -> str:
-    """What a suggested command needs so as to mean this run: ` --run NAME`; nothing if it is the
-    one that the project's settings name."""
-    return "" if settings.run == settings_for().run else f" --run {settings.run}"
+    """What a suggested command needs so as to mean this run; see `config.run_flag`."""
+    return config.run_flag(settings.run, settings_for().run)
 
 
 def published_archive(run: str | None) -> Path:

@@ -41,7 +41,10 @@ def tui_command(run: str | None) -> None:
     """
     in_browser = DRIVER in os.environ
     if not in_browser and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise EvoError("evo tui needs a terminal; `evo status` prints one screen of plain text")
+        flag = place_of(run).flag if run else ""
+        raise EvoError(
+            f"evo tui needs a terminal; `evo status{flag}` prints one screen of plain text"
+        )
     chosen = choose() if run is None else place_of(run)
     if chosen is not None:
         attach(chosen)
@@ -62,7 +65,9 @@ def attach(where: Place) -> LeaveHow | None:
     how = app.run()
     gc.unfreeze()  # what the app froze: DuckDB counts at the end what nobody gave back, and says so
     if app.return_code:
-        raise EvoError("the screen broke; the engine isn't touched by that: `evo status`")
+        raise EvoError(
+            f"the screen broke; the engine isn't touched by that: `evo status{where.flag}`"
+        )
     return how
 
 
@@ -86,7 +91,10 @@ def _places() -> list[Place]:
 
     settings, here = place.settings_for(), place.project()
     return find(
-        here / settings.population_folder, here / settings.archive_folder, here / settings.program
+        here / settings.population_folder,
+        here / settings.archive_folder,
+        here / settings.program,
+        settings.run,
     )
 
 
@@ -125,6 +133,7 @@ def place_in_project(settings: Settings) -> Place:
         archive_folder=place.archive_folder(settings),
         folder=folder if folder.exists() else None,
         program=place.project() / settings.program,
+        flag=place.run_flag(settings),
     )
 
 

@@ -199,11 +199,12 @@ class Engine:
             again = f", {self._trials.waiting} trials to run again" if self._trials.waiting else ""
             self._bulletin.say("resumed", f"{len(rooms.known)} variants are known{again}")
             if fingerprint(rooms.baseline) not in rooms.known:
-                name = rooms.task.editable
+                name, run = rooms.task.editable, rooms.settings.run
                 self._bulletin.say(
                     "note",
                     f"{name} has changed since this run began, which goes on from what it was: "
-                    f"`evo enqueue {name}` has it tried here, --run NAME begins with it",
+                    f"`evo enqueue {name} --run {run}` has it tried here, another --run NAME "
+                    "begins with it",
                 )
         for warning in rooms.warnings:
             self._bulletin.say("note", warning)

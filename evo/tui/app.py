@@ -203,7 +203,7 @@ class RunApp(App[LeaveHow]):
 
     def ask(self, verb: Verb, **arguments: str) -> None:
         """Leaves a request for the engine, and shows it as asked until it is answered."""
-        cause = ready(verb, self.pulse)
+        cause = ready(verb, self.pulse, self.place.flag)
         if cause or self.place.folder is None:
             self.notify(cause or "an archive can't be steered", severity="warning")
             return
@@ -243,7 +243,8 @@ class RunApp(App[LeaveHow]):
             self.notify("there is nothing of that kind now", severity="warning")
             return
         alive = bool(self.pulse and self.pulse.alive)
-        chosen = await self.push_screen_wait(Steering(offered, alive=alive))
+        menu = Steering(offered, alive=alive, flag=self.place.flag)
+        chosen = await self.push_screen_wait(menu)
         if chosen is None or (chosen.sure and not await self.push_screen_wait(Sure(chosen.sure))):
             return
         arguments = dict(chosen.arguments)

@@ -135,7 +135,7 @@ class RunScreen(Screen[None]):
     def beat(self, pulse: Pulse, snapshot: Snapshot | None, trouble: str) -> None:
         """A second has passed."""
         self._pulse = pulse
-        state = health(pulse, snapshot)
+        state = health(pulse, snapshot, self._place.flag)
         if trouble and state.severity < Severity.DANGER:
             state = Health(Severity.DANGER, trouble)
         if state != self._health:

@@ -19,6 +19,9 @@ from evo.nouns import Favour
 from evo.tui.views.place import Pulse
 from evo.tui.views.snapshot import Row, Snapshot
 
+WIDTH = 66
+"""Cells of the menu, where its commands needn't name the run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -90,10 +93,16 @@ STOPS = (
 )
 
 
-def ready(verb: Verb, pulse: Pulse | None) -> str:
-    """Why a request can't be made now; empty if it can."""
+def ready(verb: Verb, pulse: Pulse | None, flag: str) -> str:
+    """Why a request can't be made now; empty if it can.
+
+    Args:
+        verb: What is asked.
+        pulse: What the engine says of itself.
+        flag: Names the run in the command that is suggested.
+    """
     if verb.needs_engine and not (pulse and pulse.alive):
-        return "no engine works on this run: `evo run` goes on with it"
+        return f"no engine works on this run: `evo run{flag}` goes on with it"
     return ""
 
 
@@ -167,11 +176,17 @@ FAVOURS = {
 
 
 class Steering(ModalScreen[Choice | None]):
-    """The menu."""
+    """The menu.
+
+    Args:
+        choices: Its lines.
+        alive: Whether an engine works.
+        flag: Names the run in the command that does the same.
+    """
 
     CSS = """
     Steering { align: center middle; background: $background 60%; }
-    #menu { width: 66; max-width: 95%; height: auto; max-height: 90%; background: $panel;
+    #menu { max-width: 95%; height: auto; max-height: 90%; background: $panel;
             padding: 1 2; border: round $primary; }
     #menu OptionList { height: auto; max-height: 20; background: $panel; border: none;
                        padding: 0; }
@@ -182,12 +197,13 @@ class Steering(ModalScreen[Choice | None]):
         Binding("k", "up", "Up", show=False),
     ]
 
-    def __init__(self, choices: list[Choice], *, alive: bool) -> None:
+    def __init__(self, choices: list[Choice], *, alive: bool, flag: str) -> None:
         super().__init__()
-        self._choices, self._alive = choices, alive
+        self._choices, self._alive, self._flag = choices, alive, flag
 
     def compose(self) -> ComposeResult:
         with Vertical(id="menu") as menu:
+            menu.styles.width = WIDTH + len(self._flag)
             menu.border_title = "" if self._alive else "No engine works: it waits for the next"
             yield OptionList(*(Option(Text(one.title)) for one in self._choices))
 
@@ -200,7 +216,7 @@ class Steering(ModalScreen[Choice | None]):
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         verb = self._choices[event.option_index].verb
         meaning = next(one.help for one in COMMANDS if one.verb is verb)
-        self.query_one("#menu").border_subtitle = f"{meaning}: evo {verb}"
+        self.query_one("#menu").border_subtitle = f"{meaning}: evo {verb}{self._flag}"
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self._choices[event.option_index])

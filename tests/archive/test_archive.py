@@ -216,7 +216,7 @@ except RunHeldError as error:
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert f"process {os.getpid()}" in said.stdout
-    assert "evo stop" in said.stdout
+    assert f"`evo stop --run {archive.path.parent.name}`" in said.stdout
     archive.close()
     Archive.open(archive.path).close()
 

@@ -230,10 +230,9 @@ def test_a_changed_baseline_is_told_and_the_run_goes_on_with_its_own(tmp_path: P
     assembled(project, trials=2).run()
     (project / "script.py").write_text(BEST)
     assembled(project, trials=2).run()
-    assert (
-        "script.py has changed since this run began"
-        in rows(project, "SELECT string_agg(text, ' ') FROM events WHERE kind = 'note'")[0][0]
-    )
+    notes = rows(project, "SELECT string_agg(text, ' ') FROM events WHERE kind = 'note'")[0][0]
+    assert "script.py has changed since this run began" in notes
+    assert "`evo enqueue script.py --run main` has it tried here" in notes
     assert "KNOB = 1.0" in git(project, "show", "refs/variants/0:script.py")
 
 

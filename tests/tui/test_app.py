@@ -173,6 +173,20 @@ def test_the_menu_says_what_a_choice_means(alive: Place) -> None:
     drive(alive, script, size=(80, 24))
 
 
+def test_what_the_screens_suggest_names_a_run_that_the_settings_do_not(alive: Place) -> None:
+    async def script(driver: Driver) -> None:
+        await driver.press("s")
+        await driver.see("Start no new trial; those that run go on: evo pause --run night")
+        await driver.press("escape")
+        beat(alive, Phase.SEARCHING, pid=0)
+        await driver.see("`evo run --run night` goes on. Its last words")
+        await driver.press("P")
+        *_, told = driver.app._notifications
+        assert "`evo run --run night` goes on with it" in told.message
+
+    drive(replace(alive, flag=" --run night"), script)
+
+
 def test_a_crossover_is_reached_from_its_second_parent(over: Place) -> None:
     async def script(driver: Driver) -> None:
         screen = driver.app._run_screen()
@@ -205,9 +219,9 @@ def test_a_run_without_anything_says_so(tmp_path: Path) -> None:
         await driver.see("Nothing is published yet")
         for name in ("lineage", "table", "ablation", "ask", "program", "overview"):
             await driver.goto(name)
-        await driver.see("Nothing is published yet")
+        await driver.see("Nothing is published yet; `evo run --run night` starts a search.")
 
-    drive(empty_run(tmp_path), script)
+    drive(replace(empty_run(tmp_path), flag=" --run night"), script)
 
 
 def test_one_variant_is_enough_for_every_screen(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def several(project: Path) -> list[Place]:
     for name, age in (("main", 60), ("old", 30 * 86400)):
         path = project / "archive" / name / "archive.duckdb"
         os.utime(path, (CLOCK - age, CLOCK - age))
-    return find(project / "population", project / "archive", project / "program.md")
+    return find(project / "population", project / "archive", project / "program.md", "main")
 
 
 def test_every_run_is_found_and_one_that_is_torn_says_why(tmp_path: Path) -> None:
@@ -35,6 +35,7 @@ def test_every_run_is_found_and_one_that_is_torn_says_why(tmp_path: Path) -> Non
     assert list(found) == ["main", "old", "torn"]
     assert (found["main"].alive, found["old"].alive) == (True, False)
     assert found["old"].place.folder is None
+    assert (found["main"].place.flag, found["old"].place.flag) == ("", " --run old")
     assert found["main"].best == 1.861
     assert found["main"].scores[0] >= found["main"].scores[-1]
     assert "can't be read" in found["torn"].trouble

@@ -103,6 +103,13 @@ def test_without_a_terminal_the_screen_says_what_to_use(tmp_path: Path) -> None:
     assert "evo tui needs a terminal; `evo status` prints" in done.stderr
 
 
+def test_what_to_use_without_a_terminal_names_the_run(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    (project / "population" / "night").mkdir(parents=True)
+    done = evo(project, "tui", "night", check=False)
+    assert "`evo status --run night` prints" in done.stderr
+
+
 def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     with Terminal(project, "tui", "nothing") as screen:

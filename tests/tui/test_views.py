@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import shutil
 from dataclasses import replace
 from datetime import UTC
@@ -136,6 +137,24 @@ def test_health_says_the_worst(
     found = overview.health(replace(look(place, 1001.0), free_mb=1e6), None)
     assert found.severity is severity
     assert found.text.startswith(words_said)
+
+
+@pytest.mark.parametrize(
+    ("phase", "pid", "command"),
+    [
+        (Phase.SEARCHING, 0, "`evo run --run night`"),
+        (Phase.STOPPED, 0, "`evo run --run night`"),
+        (Phase.PAUSED, os.getpid(), "`evo resume --run night`"),
+    ],
+)
+def test_what_health_suggests_names_a_run_that_the_settings_do_not(
+    tmp_path: Path, phase: Phase, pid: int, command: str
+) -> None:
+    place = empty_run(tmp_path)
+    beat(place, phase, pid=pid)
+    pulse = replace(look(place, 1001.0), free_mb=1e6)
+    assert command in overview.health(pulse, None, " --run night").text
+    assert "--run" not in overview.health(pulse, None).text
 
 
 def test_a_full_disk_and_a_silent_engine_are_told(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ class OverviewPane(Pane):
             if pulse.stamp is not None:
                 waiting = "The archive is being read."
             elif not pulse.alive:
-                waiting = "Nothing is published yet; `evo run` starts a search."
+                waiting = f"Nothing is published yet; `evo run{self.place.flag}` starts a search."
             self.put("#headline", line([(waiting, "dim")]))
         else:
             self._headline(snapshot, view.last_moment(pulse, snapshot))

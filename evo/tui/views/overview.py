@@ -49,12 +49,18 @@ class Health:
     text: str
 
 
-def health(pulse: Pulse, snapshot: Snapshot | None) -> Health:
-    """The worst that is to be said of a run at this moment."""
-    return max(_ailments(pulse, snapshot), key=lambda one: one.severity)
+def health(pulse: Pulse, snapshot: Snapshot | None, flag: str = "") -> Health:
+    """The worst that is to be said of a run at this moment.
+
+    Args:
+        pulse: What its files say.
+        snapshot: What was published.
+        flag: Names the run in the commands that are suggested.
+    """
+    return max(_ailments(pulse, snapshot, flag), key=lambda one: one.severity)
 
 
-def _ailments(pulse: Pulse, snapshot: Snapshot | None) -> list[Health]:
+def _ailments(pulse: Pulse, snapshot: Snapshot | None, flag: str) -> list[Health]:
     beat, found = pulse.beat, [Health(Severity.QUIET, "")]
     last = pulse.events[-1].partition("  ")[2] if pulse.events else ""
     if beat is not None and beat.phase is Phase.FAILED:
@@ -64,17 +70,18 @@ def _ailments(pulse: Pulse, snapshot: Snapshot | None) -> list[Health]:
         found.append(
             Health(
                 Severity.DANGER,
-                f"THE ENGINE IS GONE, last seen {ago} ago; `evo run` goes on. Its last words: "
-                f"{' '.join(last.split()) or 'none'}",
+                f"THE ENGINE IS GONE, last seen {ago} ago; `evo run{flag}` goes on. "
+                f"Its last words: {' '.join(last.split()) or 'none'}",
             )
         )
     elif beat is not None and beat.phase is Phase.STOPPED:
-        found.append(Health(Severity.GOOD, f"Stopped: {beat.message}. `evo run` goes on"))
+        found.append(Health(Severity.GOOD, f"Stopped: {beat.message}. `evo run{flag}` goes on"))
     elif beat is not None and pulse.at - beat.at > SILENT_SECONDS:
         ago = words.ago(pulse.at - beat.at)
         found.append(Health(Severity.WARNING, f"The engine has been silent for {ago}"))
     elif beat is not None and beat.phase is Phase.PAUSED:
-        found.append(Health(Severity.WARNING, "Paused: no new trial is started until `evo resume`"))
+        until = f"until `evo resume{flag}`"
+        found.append(Health(Severity.WARNING, f"Paused: no new trial is started {until}"))
     elif beat is not None and beat.phase is Phase.FINISHING:
         found.append(Health(Severity.WARNING, f"Finishing the running trials: {beat.message}"))
     if pulse.alive and pulse.free_mb < LITTLE_MB:

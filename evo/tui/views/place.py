@@ -32,6 +32,8 @@ class Place:
     """population/RUN; None for an archive from elsewhere, which can't be steered."""
     program: Path | None = None
     """program.md, as it is now."""
+    flag: str = ""
+    """What a suggested command needs so as to mean this run; see `config.run_flag`."""
 
     @property
     def archive(self) -> Path:

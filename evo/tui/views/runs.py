@@ -7,6 +7,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from evo.archive.reading import Reader
+from evo.config import run_flag
 from evo.engine import heartbeat
 from evo.engine.layout import DATABASE, PUBLISHED
 from evo.errors import ArchiveError
@@ -34,15 +35,23 @@ class Summary:
     """Why its archive can't be read; empty if it can."""
 
 
-def find(population: Path, archives: Path, program: Path) -> list[Place]:
-    """Every run that has an archive or a living population, by name."""
+def find(population: Path, archives: Path, program: Path, usual: str) -> list[Place]:
+    """Every run that has an archive or a living population, by name.
+
+    Args:
+        population: Holds a folder for each run.
+        archives: The same of what is published.
+        program: program.md, of all of them.
+        usual: The run that commands mean where they name none.
+    """
     names = {path.parent.name for path in archives.glob(f"*/{PUBLISHED}")}
     names |= {path.parent.name for path in population.glob(f"*/{DATABASE}")}
     places = []
     for name in sorted(names):
         folder = population / name
         living = folder if (folder / DATABASE).exists() else None
-        places.append(Place(name, archives / name, living, program))
+        flag = run_flag(name, usual)
+        places.append(Place(name, archives / name, living, program, flag))
     return places
 
 
