@@ -15,6 +15,7 @@ from pathlib import Path
 from evo.nouns import Direction, Measurement, Outcome, Proposal, Trial, Variant
 from evo.operators.casebook import Attempt, Case, Failure
 from evo.operators.screening import fingerprint
+from evo.search.ledger import is_caught
 from evo.text import clean_text
 
 BROKEN = "broken"
@@ -52,6 +53,7 @@ class EngineCasebook:
         self._variants: dict[int, Variant] = {}
         self._children: dict[int, list[int]] = {}
         self._trials: dict[int, list[Trial]] = {}
+        self._caught: dict[int, Measurement] = {}  # who has no scores any more, and what says so
         self._proposals: dict[int, Proposal] = {}
         self._asked_of: dict[int, list[int]] = {}
         self._became: dict[int, int] = {}
@@ -142,7 +144,10 @@ class EngineCasebook:
         if measurement is not None:
             curve = measurement.curve[:: len(measurement.curve) // KEPT_POINTS + 1]
             curve += measurement.curve[-1:]
-            trial = replace(trial, measurement=replace(measurement, curve=curve))
+            measurement = replace(measurement, curve=curve)
+            trial = replace(trial, measurement=measurement)
+            if is_caught(trial):
+                self._caught[trial.variant] = measurement
         self._trials.setdefault(trial.variant, []).append(trial)
         squares, freedom = self._scatter(trial.variant)
         self._squares += squares - before[0]
@@ -151,8 +156,10 @@ class EngineCasebook:
     def _case(self, number: int) -> Case:
         variant, trials = self._variants[number], self._trials.get(number, [])
         scores = self._scores(number)
-        last = next((one.measurement for one in reversed(trials) if one.score is not None), None)
-        latest: Measurement | None = trials[-1].measurement if trials else None
+        last: Measurement | None = None
+        if scores:
+            last = next(one.measurement for one in reversed(trials) if one.score is not None)
+        latest = self._caught.get(number) or (trials[-1].measurement if trials else None)
         noise = math.sqrt(max(self._squares, 0.0) / self._freedom) if self._freedom else None
         std = None if noise is None or not scores else noise / math.sqrt(len(scores))
         return Case(
@@ -185,6 +192,8 @@ class EngineCasebook:
         )
 
     def _scores(self, variant: int) -> list[float]:
+        if variant in self._caught:
+            return []
         return [one.score for one in self._trials.get(variant, ()) if one.score is not None]
 
     def _mean(self, variant: int) -> float | None:

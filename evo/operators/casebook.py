@@ -21,7 +21,7 @@ class Case:
     diff: str
     """Against the first parent."""
     score: float | None = None
-    """Mean of its trials; None without a score."""
+    """Mean of its trials; None without a score, which who was caught cheating hasn't any more."""
     std: float | None = None
     """Standard error of that mean; None where the noise isn't known yet."""
     trials: int = 0
@@ -30,9 +30,9 @@ class Case:
     """How much better than the first parent's mean, whichever way the metric improves; None where
     one of the two has no score."""
     status: Status | None = None
-    """Of the last trial; None before one has finished."""
+    """Of the last trial, or of the one that caught it cheating; None before one has finished."""
     cause: str = ""
-    """Why the last trial has no score."""
+    """Why that trial has no score."""
     last: Measurement | None = None
     """The last trial with a score."""
 

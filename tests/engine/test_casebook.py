@@ -7,6 +7,8 @@ import pytest
 
 from evo.engine.casebook import BROKEN
 from evo.nouns import Measurement, Outcome, Proposal, Status
+from evo.operators.prompts import row
+from tests.operators.cases import SITUATION
 from tests.operators.office import Office
 from tests.operators.shelves import BASELINE
 
@@ -45,6 +47,21 @@ def test_a_case_has_its_mean_its_gain_and_an_error_once_noise_is_known(office: O
     assert case.std == pytest.approx(0.1)
     assert office.book.case(6).cause.startswith("NameError")
     assert office.book.case(6).gain is None
+
+
+def test_who_was_caught_cheating_is_told_of_without_a_score(office: Office) -> None:
+    for trial, number, score in ((50, 3, 1.5), (51, 4, 1.8)):
+        office.measure(number, Measurement(Status.SCORED, score), trial)
+    office.measure(3, Measurement(Status.DISHONEST, cause="it claims too much"), trial=52)
+    office.measure(3, Measurement(Status.SCORED, 1.1), trial=53)
+    case = office.book.case(3)
+    assert (case.score, case.std, case.gain, case.last) == (None, None, None, None)
+    assert row(case, SITUATION).endswith(": dishonest: it claims too much")
+    assert office.book.case(5).gain is None, "its parent has no score"
+    assert office.book.case(4).std == pytest.approx(0.1), "of two trials, 0.2 apart"
+    assert 3 not in [one.variant for one in office.book.inspirations(4, 9)]
+    office.measure(0, Measurement(Status.DISHONEST, cause="it claims too much"), trial=54)
+    assert office.book.case(0).score == 2.0, "all others are compared with the baseline"
 
 
 def test_a_lineage_follows_first_parents_from_the_baseline(office: Office) -> None:
