@@ -140,18 +140,18 @@ def test_health_says_the_worst(
 
 
 @pytest.mark.parametrize(
-    ("phase", "pid", "command"),
+    ("phase", "alive", "command"),
     [
-        (Phase.SEARCHING, 0, "`evo run --run night`"),
-        (Phase.STOPPED, 0, "`evo run --run night`"),
-        (Phase.PAUSED, os.getpid(), "`evo resume --run night`"),
+        (Phase.SEARCHING, False, "`evo run --run night`"),
+        (Phase.STOPPED, False, "`evo run --run night`"),
+        (Phase.PAUSED, True, "`evo resume --run night`"),
     ],
 )
 def test_what_health_suggests_names_a_run_that_the_settings_do_not(
-    tmp_path: Path, phase: Phase, pid: int, command: str
+    tmp_path: Path, phase: Phase, alive: bool, command: str
 ) -> None:
     place = empty_run(tmp_path)
-    beat(place, phase, pid=pid)
+    beat(place, phase, pid=os.getpid() if alive else 0)
     pulse = replace(look(place, 1001.0), free_mb=1e6)
     assert command in overview.health(pulse, None, " --run night").text
     assert "--run" not in overview.health(pulse, None).text

@@ -78,6 +78,7 @@ class OverviewPane(Pane):
         self._metric = ""
         self._alive = False
         self._ahead: tuple[Row, float, float] | None = None
+        self._drawn: tuple[Pulse, Snapshot | None] | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="headline")
@@ -95,7 +96,12 @@ class OverviewPane(Pane):
         self.query_one(ProgressPlot).show(snapshot)
         self._ahead = view.contender(snapshot)
 
+    def on_resize(self) -> None:
+        if self._drawn is not None:
+            self.beat(*self._drawn)
+
     def beat(self, pulse: Pulse, snapshot: Snapshot | None) -> None:
+        self._drawn = pulse, snapshot
         line = self.palette.text
         self._metric = snapshot.facts.metric if snapshot else ""
         self._alive = pulse.alive
