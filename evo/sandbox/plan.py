@@ -29,6 +29,9 @@ COUNTERS = (
     "/proc/sys/fs/file-nr", "/proc/sys/fs/inode-nr", "/proc/sys/fs/inode-state",
 )  # fmt: skip
 """Numbers of the whole machine that a cell could move, for a later one to read."""
+COUNTING = ("/proc/fs/**/*", "/sys/devices/system/node/node*/numastat",
+            "/sys/devices/system/node/node*/vmstat")  # fmt: skip
+"""Patterns of more of these: of file systems, and of each part of the memory."""
 
 
 class Tier(StrEnum):
@@ -174,12 +177,23 @@ def mounts(reach: Reach, limits: Limits) -> list[Mount]:
         else:
             made.append(("read", path, path))
     made.append(("processes", "", "/proc"))
-    made += [("read", "/dev/null", path) for path in COUNTERS if Path(path).exists()]
+    made += [("read", "/dev/null", path) for path in _counters(reach)]
     made += [("device", path, path) for path in reach.devices]
     made += [("link", "/cell/shm", "/dev/shm"), ("link", "/proc/self/fd", "/dev/fd")]
     streams = ("stdin", "stdout", "stderr")
     made += [("link", f"/proc/self/fd/{n}", f"/dev/{name}") for n, name in enumerate(streams)]
     return made
+
+
+def _counters(reach: Reach) -> list[str]:
+    """Files to be covered up: of those below /sys only what a cell would see."""
+    found = [path for path in COUNTERS if Path(path).exists()]
+    for pattern in COUNTING:
+        for path in sorted(Path("/").glob(pattern[1:])):
+            seen = path.is_relative_to("/proc") or any(map(path.is_relative_to, reach.readable))
+            if seen and path.is_file() and not path.is_symlink():
+                found.append(str(path))
+    return found
 
 
 def _limits(tier: Tier, limits: Limits, *, gpu: bool, counted_alone: bool) -> list[tuple[int, int]]:

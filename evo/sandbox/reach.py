@@ -17,7 +17,13 @@ _USR = ("/usr", "/usr/local")
 _OF_USR = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libexec", "include", "share")
 """What is read there: images of containers have projects in them, too."""
 _SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
-_MACHINE = ("/sys/devices/system/cpu", "/sys/devices/system/node")
+_MACHINE = (
+    "devices/system/cpu", "devices/system/node/online", "devices/system/node/possible",
+    "devices/system/node/node*/cpulist", "devices/system/node/node*/cpumap",
+    "devices/system/node/node*/distance",
+)  # fmt: skip
+"""Patterns below /sys: which cores and memories there are. What is beside them counts how memory
+is used, which a cell could move for a later one to read."""
 _STREAMS = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _FACTS = (
     "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/version", "/proc/loadavg",
@@ -64,7 +70,7 @@ def reach(more: Sequence[str] = (), *, gpu: bool = False, network: bool = False)
         if not Path(path).exists():
             raise FileNotFoundError(path)
     wanted = [
-        *_SYSTEM, *_usr(), *_SETTINGS, *(("/sys",) if gpu else _MACHINE), *_python(),
+        *_SYSTEM, *_usr(), *_SETTINGS, *(("/sys",) if gpu else _machine()), *_python(),
         *followed(str(harness.staged())), *_libraries(),
         *(step for path in more for step in followed(path)),
     ]  # fmt: skip
@@ -101,6 +107,10 @@ def hidden_from_others(paths: Iterable[str], *, below: bool) -> bool:
             if not mode & wanted:
                 return True
     return False
+
+
+def _machine() -> list[str]:
+    return [str(path) for pattern in _MACHINE for path in sorted(Path("/sys").glob(pattern))]
 
 
 def _usr() -> list[str]:

@@ -18,6 +18,10 @@ ATTACKS = {
         for name in ('vmstat', 'zoneinfo', 'buddyinfo', 'diskstats', 'interrupts', 'softirqs',
                      'pressure/cpu', 'pressure/memory', 'sys/fs/dentry-state', 'sys/fs/inode-nr'):
             attempt(lambda: print(read(f'/proc/{name}')) or True)
+        import glob
+        for pattern in ('/proc/fs/*/*/*', '/sys/devices/system/node/node*/*stat'):
+            for path in glob.glob(pattern):
+                attempt(lambda: print(read(path)) or True)
     """,
     "goes by a symbolic link": """
         os.symlink(f"{BAIT['folder']}/ssh_key", 'link')
