@@ -17,7 +17,7 @@ import psutil
 from evo.sandbox import scratch
 from evo.sandbox.cgroups import Cage
 from evo.sandbox.log import END_SECONDS, Log
-from evo.sandbox.meter import Meter
+from evo.sandbox.meter import Meter, living
 from evo.sandbox.plan import PRIVATE_SCRATCH, Limits, Tier
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -65,7 +65,7 @@ class Cell:
             return scratch.excess(self.scratch, self.limits.scratch_mb)
         try:
             pid = self.meter.candidate_pid()
-            return scratch.excess_of_files(f"/proc/{pid}/root{PRIVATE_SCRATCH}") if pid else ""
+            return scratch.excess_of_files(f"{living(pid)}/root{PRIVATE_SCRATCH}") if pid else ""
         except (psutil.Error, OSError):
             return ""  # it is gone
 

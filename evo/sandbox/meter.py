@@ -77,9 +77,9 @@ class Meter:
             if process in waiting:
                 continue
             try:
-                with process.oneshot():
-                    memory += process.memory_info().rss / 2**20
-                files |= _unnamed_files(process.pid)
+                place = living(process.pid)
+                memory += (_resident(place) or process.memory_info().rss) / 2**20
+                files |= _unnamed_files(place)
                 count += 1
             except psutil.Error:
                 continue
@@ -142,12 +142,30 @@ def _still_there(processes: list[psutil.Process]) -> dict[psutil.Process, float]
     return found
 
 
-def _unnamed_files(pid: int) -> dict[int, int]:
+def living(pid: int) -> str:
+    """Where /proc tells of a process: at the first of its threads that lives. The very first may
+    have ended while others go on, and then nothing is told of what they share."""
+    with contextlib.suppress(OSError):
+        for thread in sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda one: int(one.name)):
+            if _resident(str(thread)):
+                return str(thread)
+    return f"/proc/{pid}"
+
+
+def _resident(place: str) -> int:
+    """Bytes in memory; 0 of who has ended."""
+    try:
+        return int(Path(place, "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def _unnamed_files(place: str) -> dict[int, int]:
     """Bytes by inode of the files in memory that a process holds open: written but not mapped,
     they are in nobody's resident set (memfd_create(2))."""
     found = {}
     with contextlib.suppress(OSError):
-        for entry in Path(f"/proc/{pid}/fd").iterdir():
+        for entry in Path(place, "fd").iterdir():
             if str(entry.readlink()).startswith("/memfd:"):
                 status = entry.stat()
                 found[status.st_ino] = status.st_blocks * 512

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evo.sandbox import harness
+from evo.sandbox import cgroups, harness
 from evo.sandbox.plan import Tier
 from evo.text import clean_text
 from tests.attacks.world import BEGUN, GOT, LIMITS, TRIED, World
@@ -146,6 +146,18 @@ def test_nothing_outside_is_harmed(shared: World, tier: Tier, attack: str) -> No
     assert os.uname().nodename == hostname
     for path, text in code.items():
         assert path.read_bytes() == text
+
+
+def test_no_device_is_dated(shared: World, tier: Tier) -> None:
+    """A date of a node that all cells share would be word from one to the next."""
+    nodes = [Path("/dev", name) for name in ("null", "zero", "full", "random", "urandom")]
+    before = [node.stat().st_mtime_ns for node in nodes]
+    outcome = shared.run(tier, """
+        for name in ('null', 'zero', 'full', 'random', 'urandom'):
+            attempt(lambda: (os.utime(f'/dev/{name}'), 'said to be done')[1])
+    """)  # fmt: skip
+    assert TRIED in outcome.output
+    assert [node.stat().st_mtime_ns for node in nodes] == before
 
 
 def test_without_walls_the_same_does_harm(shared: World) -> None:
@@ -418,6 +430,40 @@ def test_what_is_written_is_bounded_and_goes(shared: World, tier: Tier, what: st
     assert not outcome.left_on_disk
     assert psutil.disk_usage("/tmp").free > free - (1 << 30)
     assert shared.harm() == []
+
+
+HEADLESS = """
+    import threading
+    def work():
+        time.sleep(0.5)
+        {what}
+        time.sleep(5)
+        os._exit(0)
+    threading.Thread(target=work).start()
+    print('TRIED', flush=True)
+    libc.syscall({exit}, 0)
+"""
+HIDDEN = {
+    "memory": (
+        "import mmap\n        kept = mmap.mmap(-1, 400 << 20)\n"
+        "        for _ in range(400): kept.write(bytes(1 << 20))",
+        "held",
+    ),
+    "files": ("[open(f'f{number}', 'wb').close() for number in range(30_000)]", "scratch folder"),
+}
+
+
+@pytest.mark.parametrize("what", HIDDEN)
+def test_who_goes_on_without_its_first_thread_is_seen(
+    shared: World, tier: Tier, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no control group, whose limits nobody escapes."""
+    monkeypatch.setattr(cgroups, "places", lambda: ())
+    action, cause = HIDDEN[what]
+    number = 60 if os.uname().machine == "x86_64" else 93
+    outcome = shared.run(tier, HEADLESS.format(what=action, exit=number))
+    assert TRIED in outcome.output
+    assert cause in outcome.ended_because or "No space left" in outcome.output, outcome
 
 
 def test_no_file_that_lends_rights_is_made(shared: World, tier: Tier) -> None:
