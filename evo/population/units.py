@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,13 +61,14 @@ class Unit:
 def units_of(body: Sequence[cst.BaseStatement]) -> dict[str, Unit]:
     """The statements by key, in order; the second of equal keys is called `key#2`."""
     found: dict[str, Unit] = {}
+    copies = Counter[str]()
     for index, node in enumerate(body):
         assert isinstance(node, cst.SimpleStatementLine | cst.BaseCompoundStatement)
         name, nameless = _name_of(node, first=index == 0)
-        key, copy = name, 1
-        while key in found:
-            copy += 1
-            key = f"{name}#{copy}"
+        key = name
+        while key in found or not copies[name]:
+            copies[name] += 1  # a text may say the same a hundred thousand times
+            key = name if copies[name] == 1 else f"{name}#{copies[name]}"
         found[key] = Unit(node, name, nameless)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import time
 from pathlib import Path
 
 import pytest
@@ -213,3 +214,12 @@ def test_code_that_would_overflow_a_parser_is_refused(text: str) -> None:
     base = f"{text}\nA = 1\nB = 1\n"
     with pytest.raises(MergeConflictError, match="only Python"):
         merge(base, base.replace("A = 1", "A = 2"), base.replace("B = 1", "B = 2"))
+
+
+def test_a_text_that_says_the_same_countless_times_is_merged_in_no_time() -> None:
+    """What a merge costs must not grow with the square of what a stranger writes."""
+    again = "0\n" * 10_000
+    began = time.process_time()
+    merged = merge_names("x = 1\n" + again, "x = 2\n" + again, "x = 1\n" + again + "y = 3\n")
+    assert merged == "x = 2\n" + again + "y = 3\n"
+    assert time.process_time() - began < 15
