@@ -186,11 +186,16 @@ def mounts(reach: Reach, limits: Limits) -> list[Mount]:
 
 
 def _counters(reach: Reach) -> list[str]:
-    """Files to be covered up: of those below /sys only what a cell would see."""
+    """Files to be covered up: of those below /sys only what a cell would see, and of those below
+    /proc only what is there in its own, too, where nothing else is mounted."""
     found = [path for path in COUNTERS if Path(path).exists()]
+    processes = Path("/proc").stat().st_dev
     for pattern in COUNTING:
         for path in sorted(Path("/").glob(pattern[1:])):
-            seen = path.is_relative_to("/proc") or any(map(path.is_relative_to, reach.readable))
+            if path.is_relative_to("/proc"):
+                seen = path.lstat().st_dev == processes
+            else:
+                seen = any(map(path.is_relative_to, reach.readable))
             if seen and path.is_file() and not path.is_symlink():
                 found.append(str(path))
     return found
