@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.parser import HeaderParser
@@ -24,6 +25,9 @@ WEIGHED_LINES = 50
 """Lines of a hunk that are looked at to say where it fits least badly."""
 MOST_PAIRS = 20_000_000
 """Lines of a text times the hunks and lines of a patch that are looked for in it."""
+MOST_ALIKE = 2_000_000
+"""Pairs of equal lines in two texts, beyond which nobody looks for a short diff between them: the
+time for that grows with these, and who writes a text decides how often it says the same."""
 _HEADERS = ("Title", "Rationale")
 _DIFF = re.compile(r"^--- .*\n\+\+\+ .*\n@@ -\d", re.MULTILINE)
 
@@ -40,8 +44,25 @@ class FounderPatch:
 
 def diff(old: str, new: str, name: str = "train.py") -> str:
     """The unified diff that `git apply` and `apply` take; empty for equal texts."""
-    made = difflib.unified_diff(_lines(old), _lines(new), f"a/{name}", f"b/{name}")
+    before, after = _lines(old), _lines(new)
+    compare = _exchange if old != new and _alike(before, after) > MOST_ALIKE else _compare
+    made = compare(before, after, f"a/{name}", f"b/{name}")
     return "".join(line if line.endswith("\n") else f"{line}\n{NO_NEWLINE}" for line in made)
+
+
+_compare = difflib.unified_diff
+
+
+def _exchange(before: list[str], after: list[str], a: str, b: str) -> list[str]:
+    """A diff that takes all lines out and puts all lines in."""
+    (start, old), (begin, new) = ((min(len(text), 1), len(text)) for text in (before, after))
+    head = [f"--- {a}\n", f"+++ {b}\n", f"@@ -{start},{old} +{begin},{new} @@\n"]
+    return [*head, *(f"-{line}" for line in before), *(f"+{line}" for line in after)]
+
+
+def _alike(before: list[str], after: list[str]) -> int:
+    counts = Counter(after)
+    return sum(count * counts[line] for line, count in Counter(before).items())
 
 
 def is_diff(text: str) -> bool:

@@ -46,6 +46,15 @@ def test_git_applies_what_diff_makes(tmp_path: Path) -> None:
     assert (tmp_path / "train.py").read_text() == new
 
 
+def test_texts_that_say_the_same_all_over_are_exchanged_as_a_whole(tmp_path: Path) -> None:
+    """The shortest diff between these takes minutes."""
+    old = "".join(f"{number % 130}\n" for number in range(100_000))
+    new = "".join(f"{number * number % 131}\n" for number in range(100_001))
+    (tmp_path / "train.py").write_text(old)
+    subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=diff(old, new), text=True, check=True)
+    assert (tmp_path / "train.py").read_text() == new
+
+
 def test_a_hunk_is_found_where_its_lines_have_moved_to() -> None:
     patch = diff(SOURCE, SOURCE.replace("line 20\n", "line twenty\n"))
     moved = "new\n" * 7 + SOURCE

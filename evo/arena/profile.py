@@ -70,7 +70,9 @@ def choose(settings: Settings) -> Profile:
     clock = task.clock or (Clock.WALL if cuda else Clock.CPU)
     budget = task.budget_seconds or (300.0 if cuda else 10.0)
     machine_mb = psutil.virtual_memory().total // 2**20
-    memory_mb = arena.memory_mb or (machine_mb * 4 // 5 if cuda else min(4096, machine_mb))
+    slots = settings.slots or (len(gpus) if cuda else min(cores(), MOST_CPU_SLOTS))
+    share_mb = machine_mb * 4 // 5 // (1 if cuda else slots)
+    memory_mb = arena.memory_mb or (share_mb if cuda else min(4096, share_mb))
     sequence_len = arena.sequence_len or (2048 if cuda else 256)
     return Profile(
         task=Task(
@@ -99,6 +101,6 @@ def choose(settings: Settings) -> Profile:
             weights_mb=arena.weights_mb,
             threads=arena.threads or (4 if cuda else 1),
         ),
-        slots=settings.slots or (len(gpus) if cuda else min(cores(), MOST_CPU_SLOTS)),
+        slots=slots,
         gpus=gpus,
     )

@@ -198,7 +198,8 @@ class Trials:
                 "mend that and start again: they are still queued"
             )
         if trial.attempt < MOST_ATTEMPTS:
-            self.enqueue(replace(trial, attempt=trial.attempt + 1, started_at=None), front=True)
+            # Behind those that wait: it may be the one that nothing can be run beside.
+            self.enqueue(replace(trial, attempt=trial.attempt + 1, started_at=None))
             return False
         if trial.variant == 0 and self._rooms.search.champion is None:
             raise StopError(

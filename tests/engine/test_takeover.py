@@ -56,7 +56,7 @@ def test_what_a_broken_host_has_lost_is_run_by_the_next_engine_as_if_for_the_fir
             [number] = engine._running
             ended.append(trials.lose(TrialLost(number, "there is no room")))
     engine._close()
-    assert ended == [False, False, True, False, False]
+    assert ended == [False, False, False, False, True]
     last = (
         "SELECT variant, status, attempt, count(*) OVER (PARTITION BY variant) FROM trials "
         "WHERE variant IN (1, 2) AND purpose = 'first' "

@@ -104,6 +104,23 @@ def test_words_of_a_trial_that_nobody_waits_for_are_passed_over(engine: Engine) 
     assert not trials.lose(TrialLost(99, "gone"))
 
 
+def test_a_trial_that_was_lost_waits_behind_the_others(engine: Engine) -> None:
+    hand = Hand()
+    trials = trials_of(engine, hand)
+    for _ in range(4):
+        trials.queue(1, Purpose.FIRST)
+    trials.start()
+    lost, other = hand.started
+    assert not trials.lose(TrialLost(lost, "the machine has no memory left"))
+    assert trials.measured(other, Measurement(Status.SCORED, score=1.0))
+    trials.start()
+    assert lost not in hand.started[2:]
+    for number in hand.started[2:]:
+        assert trials.measured(number, Measurement(Status.SCORED, score=1.0))
+    trials.start()
+    assert hand.started[4:] == [lost]
+
+
 def test_a_trial_that_can_not_be_started_is_tried_again_and_too_many_stop_the_engine(
     engine: Engine,
 ) -> None:
