@@ -1,6 +1,6 @@
 """A search of train.py as it comes, against greedy hill-climbing at equal trials.
 
-    python benchmarks/greedy.py [--trials 40] [--seeds 3] [--jobs 2] [--strategies ...]
+    python benchmarks/greedy.py [--trials 40] [--seeds 3] [--first-seed 0] [--jobs 2] [--strategies ...]
 
 Each search is `evo run` in a project of its own, on the CPU, with no model. What it reports as best
 is then measured anew beside the baseline, with seeds that no search has used: the gain that it says
@@ -127,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--measures", type=int, default=5)
     parser.add_argument("--strategies", nargs="+", default=["population", "greedy"])
     parser.add_argument(
@@ -145,7 +146,7 @@ def main() -> None:
     with ThreadPoolExecutor(options.jobs) as pool:
         going = {
             (name, seed): pool.submit(find, root / f"{name}-{seed}", name, seed, options)
-            for seed in range(options.seeds)
+            for seed in range(options.first_seed, options.first_seed + options.seeds)
             for name in options.strategies
         }
         print(HEAD, flush=True)
