@@ -1,6 +1,7 @@
 """A search of train.py as it comes, against greedy hill-climbing at equal trials.
 
-    python benchmarks/greedy.py [--trials 40] [--seeds 3] [--first-seed 0] [--jobs 2] [--strategies ...]
+    python benchmarks/greedy.py [--trials 40] [--seeds 3] [--first-seed 0] [--jobs 2]
+        [--strategies ...]
 
 Each search is `evo run` in a project of its own, on the CPU, with no model. What it reports as best
 is then measured anew beside the baseline, with seeds that no search has used: the gain that it says
