@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-import evo
 from evo.cli import place
 from evo.engine.layout import FOUNDERS
 from evo.errors import EvoError, PatchError, SettingsError
@@ -16,7 +15,7 @@ from evo.nouns import Recipe
 from evo.operators.screening import screen
 from evo.patch import apply, read_founder
 
-TEMPLATE = Path(evo.__file__).parent / "template"
+TEMPLATE = Path(__file__).parents[1] / "template"
 FILES = ("train.py", "program.md", "pyproject.toml")
 
 

@@ -198,18 +198,29 @@ class Engine:
         if rooms.known:
             again = f", {self._trials.waiting} trials to run again" if self._trials.waiting else ""
             self._bulletin.say("resumed", f"{len(rooms.known)} variants are known{again}")
-            if fingerprint(rooms.baseline) not in rooms.known:
-                name, run = rooms.task.editable, rooms.settings.run
-                self._bulletin.say(
-                    "note",
-                    f"{name} has changed since this run began, which goes on from what it was: "
-                    f"`evo enqueue {name} --run {run}` has it tried here, another --run NAME "
-                    "begins with it",
-                )
+            self._compare_baseline()
         for warning in rooms.warnings:
             self._bulletin.say("note", warning)
         if baseline is not None:
             self._trials.check_baseline(baseline)
+
+    def _compare_baseline(self) -> None:
+        """Says so where the file that evolves isn't any more what the run began with."""
+        rooms = self._rooms
+        name, run = rooms.task.editable, rooms.settings.run
+        variant = rooms.known.get(fingerprint(rooms.baseline))
+        if variant is None:
+            change = "has changed since this run began"
+            trying = f"`evo enqueue {name} --run {run}` has it tried here, "
+        elif variant:
+            change, trying = f"is variant {variant} of this run now", ""
+        else:
+            return
+        self._bulletin.say(
+            "note",
+            f"{name} {change}, which goes on from what it was: {trying}another --run NAME begins "
+            "with it",
+        )
 
     def _close(self) -> None:
         """Gives everything back, and only then says so: the run is free when it is over."""

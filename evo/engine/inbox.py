@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import time
 import uuid
@@ -87,7 +88,7 @@ def ask(run_folder: Path, verb: Verb, **arguments: str) -> Request:
         id=f"{now:.6f}-{uuid.uuid4().hex[:8]}",
         verb=verb,
         arguments=arguments,
-        who=os.environ.get("USER", "") or str(os.getuid()),
+        who=_user(),
         at=now,
     )
     folder = run_folder / FOLDER
@@ -96,6 +97,14 @@ def ask(run_folder: Path, verb: Verb, **arguments: str) -> Request:
     beside.write_bytes(msgspec.json.encode(request))
     beside.rename(folder / f"{request.id}.json")
     return request
+
+
+def _user() -> str:
+    """The name of whoever asks, or the number where no name is known."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def as_line(request: Request) -> str:

@@ -172,7 +172,7 @@ class Reception:
             case _:
                 if not self._hint(given["text"]):
                     raise ValueError("a hint has words")
-                return "the operators are told"
+                return self._told()
 
     def _limit(self, given: dict[str, str]) -> str:
         trials = None if given.get("trials", NO_LIMIT) == NO_LIMIT else int(given["trials"])
@@ -194,6 +194,11 @@ class Reception:
         if text:
             self._rooms.shelf.hint(text)
         return bool(text)
+
+    def _told(self) -> str:
+        if self._rooms.studio.operators:
+            return "the operators are told"
+        return "noted for language models, of which this run has none: `evo run --model NAME`"
 
     def _enqueue(self, request: Request, path: Path) -> str:
         title = request.arguments.get("title", "")

@@ -11,9 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import evo
-
-SOURCE = Path(evo.__file__).resolve().parent.parent
+SOURCE = Path(__file__).resolve().parents[2]
 INSIDE = ("__init__.py", "errors.py", "nouns.py", "text.py", "arena/*.py", "sandbox/*.py")
 """What of the package there is in a cell: code, neither the data beside it nor the other rooms."""
 

@@ -28,7 +28,7 @@ def test_a_refusal_is_an_error_with_its_whole_reason(tmp_path: Path) -> None:
         for words, reason in refused.items():
             done = evo(project, *words, check=False)
             assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {reason}\n")
-        assert evo(project, "hint", "wider: two\nlines").stdout == "the operators are told\n"
+        assert "noted for language models" in evo(project, "hint", "wider: two\nlines").stdout
         assert evo(project, "pause").stdout == "paused\n"
     finally:
         evo(project, "stop", "--now", check=False)

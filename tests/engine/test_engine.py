@@ -236,6 +236,16 @@ def test_a_changed_baseline_is_told_and_the_run_goes_on_with_its_own(tmp_path: P
     assert "KNOB = 1.0" in git(project, "show", "refs/variants/0:script.py")
 
 
+def test_a_baseline_that_a_variant_was_made_of_is_told(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    assembled(project, trials=2).run()
+    found = git(project, "show", "refs/variants/1:script.py")
+    (project / "script.py").write_text(f"{found}\n# It was the best.\n")
+    assembled(project, trials=1).run()
+    notes = rows(project, "SELECT string_agg(text, ' ') FROM events WHERE kind = 'note'")[0][0]
+    assert "script.py is variant 1 of this run now, which goes on from what it was" in notes
+
+
 def test_one_slot_and_nothing_ahead_repeat_a_search_exactly(tmp_path: Path) -> None:
     found = []
     for name in ("one", "two"):

@@ -222,7 +222,8 @@ def test_a_hint_is_told_to_the_operators_of_this_session_and_of_the_next(tmp_pat
         ).run()
         assert set(operator.heard) == {("Try a shorter·[31m warm-up",)}
     assert [row[0] for row in rows(project, "SELECT outcome FROM requests ORDER BY asked_at")] == [
-        "the operators are told", "refused: it makes no sense: a hint has words",
+        "noted for language models, of which this run has none: `evo run --model NAME`",
+        "refused: it makes no sense: a hint has words",
     ]  # fmt: skip
 
 

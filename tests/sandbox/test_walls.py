@@ -272,6 +272,16 @@ def test_what_the_settings_make_readable_can_be_read_and_not_written(
     assert cell.log.tail().split() == ["known", "kept"]
 
 
+def test_a_folder_called_evo_beside_a_script_hides_nothing(tmp_path: Path) -> None:
+    """That of a clone is in the way of the package: it has no code of its own."""
+    (tmp_path / "evo" / "docs").mkdir(parents=True)
+    code = "import evo.cli.project; from evo.sandbox import harness; print(harness.SOURCE)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{harness.SOURCE}\n"
+
+
 @pytest.mark.parametrize("place", ["lib/python3/site-packages", "src/app/.venv/lib"])
 def test_a_cell_of_an_evo_among_the_systems_programs_cant_read_its_texts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
