@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import click
 import msgspec
@@ -20,7 +19,7 @@ from evo.engine import heartbeat
 from evo.engine.heartbeat import Heartbeat, Phase
 from evo.engine.layout import PUBLISHED
 from evo.errors import EvoError
-from evo.report.summary import print_summary
+from evo.report.summary import AtWork, print_summary
 from evo.report.words import duration
 from evo.text import clean_text
 
@@ -54,7 +53,7 @@ class Status:
         self._settings = settings
         self._flag = place.run_flag(settings)
         self._archive = place.archive_folder(settings) / PUBLISHED
-        self._summary: tuple[int, int, str] | None = None
+        self._summary: tuple[int, int, AtWork, str] | None = None
 
     def beat(self) -> tuple[Heartbeat, bool]:
         """The heartbeat, and whether its engine is at work.
@@ -93,19 +92,25 @@ class Status:
                     no_wrap=True,
                     overflow="ellipsis",
                 )
-        return drawn.get() + self._summarise(self._archive, console)
+        return drawn.get() + self._summarise(console, _at_work(beat, working))
 
-    def _summarise(self, archive: Path, console: Console) -> str:
-        """The summary, made anew when another copy was published or the terminal is another."""
+    def _summarise(self, console: Console, engine: AtWork) -> str:
+        """The summary, made anew when another copy was published, the terminal is another or the
+        engine does something else."""
         try:
-            stamp = (archive.stat().st_mtime_ns, console.width)
+            stamp = (self._archive.stat().st_mtime_ns, console.width, engine)
         except OSError:
             return ""
-        if self._summary is None or self._summary[:2] != stamp:
+        if self._summary is None or self._summary[:3] != stamp:
             with console.capture() as drawn:
-                print_summary(archive, console, self._flag)
+                print_summary(self._archive, console, self._flag, engine=engine)
             self._summary = (*stamp, drawn.get())
-        return self._summary[2]
+        return self._summary[3]
+
+
+def _at_work(beat: Heartbeat, working: bool) -> AtWork:
+    phases = {Phase.PAUSED: AtWork.PAUSED, Phase.FINISHING: AtWork.FINISHING}
+    return phases.get(beat.phase, AtWork.SEARCHING) if working else AtWork.NOBODY
 
 
 def _watch(status: Status, *, as_json: bool) -> None:

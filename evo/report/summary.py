@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from pathlib import Path
 
 from rich.console import Console
@@ -15,28 +16,28 @@ from evo.report.story import Score, Step, Story, resolve, tell, unconfirmed
 from evo.text import clean_text
 
 
-def print_summary(archive: Path, console: Console, flag: str = "") -> None:
+class AtWork(Enum):
+    """Whether an engine works on a run, as far as it matters for what to type next."""
+
+    NOBODY = auto()
+    SEARCHING = auto()
+    PAUSED = auto()
+    FINISHING = auto()
+
+
+def print_summary(
+    archive: Path, console: Console, flag: str = "", *, engine: AtWork = AtWork.NOBODY
+) -> None:
     """The end of a search: best variant, its gain, the diffs that brought it, what to type next.
 
     Args:
         archive: The published one.
         console: Where it is printed.
         flag: What commands need to mean this run, as in ` --run night`; empty if nothing.
+        engine: Whether one works on the run.
     """
     with Reader.open(archive) as reader:
-        counts = reader.query(
-            "SELECT count(*), count(*) FILTER (status = 'scored'), count(DISTINCT variant), "
-            "(SELECT count(*) FROM variants WHERE operator = 'crossover'), "
-            "count(*) FILTER (sandbox = 'open') "
-            "FROM trials WHERE status NOT IN ('queued', 'running')"
-        ).rows[0]
-        console.print(
-            f"{counts[0]} trials, {counts[1]} with a score, of {counts[2]} variants "
-            f"({counts[3]} crossovers)",
-            highlight=False,
-        )
-        if counts[4]:
-            console.print(f"{counts[4]} of them ran without a sandbox", highlight=False)
+        _print_counts(reader, console)
         try:
             story = tell(reader, resolve(reader, "best"))
         except ArchiveError as error:
@@ -47,21 +48,58 @@ def print_summary(archive: Path, console: Console, flag: str = "") -> None:
     if contender is not None:
         console.print(
             f"\nv{contender.variant} scored {contender.score}, which may still be luck; "
-            f"`evo run{flag}` finds out",
+            f"{_who_finds_out(flag, engine)}",
             highlight=False,
         )
-    number = story.variant.variant
-    changed = f"evo diff {number} baseline" if number else "evo show 0"
-    commands = {
-        f"{changed}{flag}": "what changed, in all",
-        f"evo checkout {number}{flag} > best.py": "take it home",
-        f'evo sql "from operator_yield"{flag}': "which operators paid",
-        f"evo run{flag}": "go on from here; Ctrl-C stops",
-    }
+    commands = _look(story, contender, flag) | _go_on(flag, engine)
     width = max(32, *map(len, commands))
     console.print("\nnext", style="bold")
     for command, what in commands.items():
         console.print(f"  {command:<{width}} {what}", highlight=False)
+
+
+def _print_counts(reader: Reader, console: Console) -> None:
+    counts = reader.query(
+        "SELECT count(*), count(*) FILTER (status = 'scored'), count(DISTINCT variant), "
+        "(SELECT count(*) FROM variants WHERE operator = 'crossover'), "
+        "count(*) FILTER (sandbox = 'open') "
+        "FROM trials WHERE status NOT IN ('queued', 'running')"
+    ).rows[0]
+    console.print(
+        f"{counts[0]} trials, {counts[1]} with a score, of {counts[2]} variants "
+        f"({counts[3]} crossovers)",
+        highlight=False,
+    )
+    if counts[4]:
+        console.print(f"{counts[4]} of them ran without a sandbox", highlight=False)
+
+
+def _who_finds_out(flag: str, engine: AtWork) -> str:
+    return {
+        AtWork.NOBODY: f"`evo run{flag}` finds out",
+        AtWork.SEARCHING: "the engine at work finds out by itself",
+        AtWork.PAUSED: f"the engine finds out after `evo resume{flag}`",
+        AtWork.FINISHING: f"the next `evo run{flag}` finds out",
+    }[engine]
+
+
+def _look(story: Story, contender: Step | None, flag: str) -> dict[str, str]:
+    """Commands that show what was found, and what each is for."""
+    commands, number = {}, story.variant.variant
+    if number:
+        commands[f"evo diff {number} baseline{flag}"] = "what changed, in all"
+        commands[f"evo checkout {number}{flag} > best.py"] = "take it home"
+    elif contender is not None:
+        commands[f"evo show {contender.variant}{flag}"] = "what may be better"
+    return commands | {f'evo sql "from operator_yield"{flag}': "which operators paid"}
+
+
+def _go_on(flag: str, engine: AtWork) -> dict[str, str]:
+    """Commands that go on with the search, or look at an engine that does already."""
+    if engine is AtWork.NOBODY:
+        return {f"evo run{flag}": "go on from here; Ctrl-C stops"}
+    paused = {f"evo resume{flag}": "go on from here"} if engine is AtWork.PAUSED else {}
+    return paused | {f"evo tui{flag.removeprefix(' --run')}": "watch and steer it"}
 
 
 def print_best(story: Story, console: Console) -> None:

@@ -122,7 +122,7 @@ def test_a_plain_run_prints_a_line_for_each_trial_and_a_summary(tmp_path: Path) 
 
 def test_what_is_suggested_names_a_run_that_the_settings_do_not(tmp_path: Path) -> None:
     made = make_project(tmp_path)
-    said = evo(made, "run", "--trials", "3", "--plain", "--run", "night").stdout
+    said = evo(made, "run", "--trials", "8", "--plain", "--run", "night").stdout
     for command in ('evo sql "from operator_yield" --run night', "evo run --run night"):
         assert command in said
     [taken] = [line.split(">")[0].split() for line in said.splitlines() if "evo checkout" in line]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from evo.engine.heartbeat import Phase
-from tests.projects import make_project
+from tests.projects import evo, make_project
 from tests.tui.runs import beat, empty_run, make_run, running_trial
 from tests.tui.terminals import Terminal
 
@@ -52,6 +52,17 @@ def test_a_pipe_gets_a_line_for_each_change_and_no_escape_codes(tmp_path: Path) 
     assert "evo main is stopped: all trials are done" in rest
     assert "\x1b" not in first + rest
     assert all(len(line) <= 80 for line in (first + rest).splitlines())
+
+
+def test_an_engine_at_work_is_watched_and_a_paused_one_resumed(tmp_path: Path) -> None:
+    project = at_work(tmp_path)
+    told = evo(project, "status").stdout
+    assert "evo tui " in told
+    assert "evo run" not in told
+    beat(empty_run(project), Phase.PAUSED)
+    assert "evo resume " in evo(project, "status").stdout
+    beat(empty_run(project), Phase.STOPPED)
+    assert "evo run " in evo(project, "status").stdout
 
 
 def test_json_is_a_line_for_each_look_and_an_interrupt_just_leaves(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from evo.archive.archive import Archive
 from evo.archive.publication import publish
 from evo.archive.reading import Reader
 from evo.errors import ArchiveError
-from evo.nouns import Favour, Measurement, Purpose, Status, Wish
+from evo.nouns import Estimate, Favour, Measurement, Purpose, Status, Wish
 from evo.report.story import resolve, tell, unconfirmed
-from evo.report.summary import print_summary
+from evo.report.summary import AtWork, print_summary
 from tests.archive.records import NOW, RUN, proposal, trial, variant
 from tests.archive.test_archive import record
 from tests.archive.test_reading import published
@@ -110,3 +110,61 @@ def test_commands_that_are_suggested_name_the_run_where_they_must(published: Pat
         "evo run --run night ",
     ):
         assert command in text
+
+
+def summary(archive: Path, flag: str = "", engine: AtWork = AtWork.NOBODY) -> str:
+    console = Console(width=200, record=True, force_terminal=False)
+    print_summary(archive, console, flag, engine=engine)
+    return console.export_text()
+
+
+@pytest.fixture(scope="module")
+def unproven(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A baseline that leads, and a variant with a better score that isn't proven."""
+    folder = tmp_path_factory.mktemp("unproven")
+    archive = Archive.open(folder / "run.duckdb")
+    archive.begin_run(RUN)
+    for number, score in enumerate((2.0, 1.9)):
+        parents = (0,) if number else ()
+        archive.record_proposal(proposal(number, parents=parents), variant(number, parents), NOW)
+        record(archive, trial(number, number, score))
+    archive.record_champion(0, Estimate(2.0, 0.1, 1), NOW)
+    publish(archive, folder / "archive.duckdb")
+    archive.close()
+    return folder / "archive.duckdb"
+
+
+@pytest.mark.parametrize(
+    ("engine", "who", "offered", "not_offered"),
+    [
+        (AtWork.NOBODY, "`evo run` finds out", ["evo run "], ["evo tui", "evo resume"]),
+        (AtWork.SEARCHING, "the engine at work finds out by itself", ["evo tui "],
+         ["evo run", "evo resume"]),
+        (AtWork.PAUSED, "the engine finds out after `evo resume`", ["evo resume ", "evo tui "],
+         ["evo run"]),
+        (AtWork.FINISHING, "the next `evo run` finds out", ["evo tui "], ["evo run ", "resume"]),
+    ],
+)  # fmt: skip
+def test_an_engine_at_work_is_watched_and_none_is_started_beside_it(
+    unproven: Path, engine: AtWork, who: str, offered: list[str], not_offered: list[str]
+) -> None:
+    text = summary(unproven, engine=engine)
+    assert f"which may still be luck; {who}" in text
+    commands = text.partition("\nnext")[2]
+    assert all(command in commands for command in offered)
+    assert not any(command in commands for command in not_offered)
+
+
+def test_the_terminal_is_given_the_name_of_a_run_that_the_settings_do_not_name(
+    published: Path,
+) -> None:
+    assert "  evo tui night " in summary(published, " --run night", AtWork.SEARCHING)
+
+
+def test_where_the_baseline_leads_what_may_be_better_is_shown_and_nothing_taken_home(
+    unproven: Path,
+) -> None:
+    text = summary(unproven)
+    assert "  evo show 1 " in text
+    assert "evo show 0" not in text
+    assert "evo checkout" not in text
