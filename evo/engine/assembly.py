@@ -48,6 +48,9 @@ from evo.sandbox.plan import Tier
 from evo.search.breeding import Plan
 from evo.search.rivals import ON_CONSTANTS, STRATEGIES
 
+OPTIONS = {"budget_seconds": "--budget"}
+"""Of `evo run`, by what they set of how a run measures."""
+
 
 def assemble(
     *,
@@ -312,8 +315,15 @@ def begin(archive: Archive, settings: Settings, profile: Profile) -> None:
         if was != wanted:
             raise SettingsError(
                 f"the run {settings.run} was begun with {name} {was}, not {wanted}: their scores "
-                "don't compare; put it back, or start another run with --run NAME"
+                f"don't compare; put it back{_option(name, was)}, or start another run with "
+                "--run NAME"
             )
+
+
+def _option(name: str, value: object) -> str:
+    """The option of `evo run` that puts a value back, in brackets; empty if there is none."""
+    option = OPTIONS.get(name)
+    return f" ({option} {str(value).removesuffix('.0')})" if option else ""
 
 
 def _resolved(settings: Settings, profile: Profile) -> Settings:

@@ -208,10 +208,13 @@ def test_an_engine_that_takes_over_a_run_shows_itself_before_it_has_done_so(
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"task__budget_seconds": 7.0}, "begun with budget_seconds 20.0, not 7.0"),
+        (
+            {"task__budget_seconds": 7.0},
+            r"begun with budget_seconds 20.0, not 7.0: .*; put it back \(--budget 20\), or start",
+        ),
         ({"task__direction": "maximise"}, "begun with direction minimise, not maximise"),
         ({"task__command": "python -S {editable}"}, "begun with command python {editable}, not"),
-        ({"task__metric": "other"}, "begun with metric score, not other"),
+        ({"task__metric": "other"}, "begun with metric score, not other.*put it back, or start"),
     ],
 )
 def test_what_would_make_scores_incomparable_is_refused(
