@@ -123,13 +123,19 @@ class Reader:
             most_rows: Rows beyond these aren't fetched. None fetches all.
 
         Raises:
-            ArchiveError: DuckDB refuses it, or it takes too long; the text is DuckDB's own.
+            ArchiveError: There is no statement in it, it takes too long, or DuckDB refuses it, in
+                DuckDB's own words.
         """
         timer = threading.Timer(seconds, self._connection.interrupt)
         timer.daemon = True
         timer.start()
         try:
-            cursor = self._connection.execute(sql, list(parameters))
+            # Its type doesn't say so, but where there is no statement there is nothing to fetch.
+            cursor: duckdb.DuckDBPyConnection | None = self._connection.execute(
+                sql, list(parameters)
+            )
+            if cursor is None:
+                raise ArchiveError("there is no question; ask one, such as `from operator_yield`")
             columns = tuple(column[0] for column in cursor.description or ())
             found = cursor.fetchall() if most_rows is None else cursor.fetchmany(most_rows)
             return Table(columns, tuple(found))

@@ -118,6 +118,8 @@ def test_everything_that_can_be_asked_is_explained(published: Path) -> None:
         ("FROM trails", "There is: "),
         ("SELECT nonsense FROM trials", "nonsense"),
         ("SELEC 1", "syntax error"),
+        ("", "there is no question"),
+        (" -- SELECT 1\n;", "there is no question"),
         ("FROM read_csv('/etc/passwd')", "disabled"),
         ("COPY trials TO '/tmp/stolen.csv'", "disabled"),
         ("ATTACH '/tmp/other.duckdb'", "disabled"),
