@@ -55,6 +55,12 @@ def progress_words(beat: Heartbeat) -> str:
     return f"{best}, {tried}{spent}{left}"
 
 
+def _trial_of(line: str) -> int | None:
+    """The trial whose end a line of the log tells; None if it tells something else."""
+    _day, _time, kind, number, *_ = [*line.split(maxsplit=4), "", "", "", ""]
+    return int(number) if kind == "trial" and number.isdecimal() else None
+
+
 def watch(run_folder: Path, *, console: Console, events: EventTail) -> Heartbeat:
     """Prints what an engine does until it ends; its last heartbeat.
 
@@ -64,8 +70,9 @@ def watch(run_folder: Path, *, console: Console, events: EventTail) -> Heartbeat
     answered = 0
     with _Interrupts() as interrupts, show:
         while True:
-            beat = heartbeat.read(run_folder)
-            for line in events.new_lines():
+            lines = events.new_lines()
+            beat = heartbeat.read(run_folder)  # later than the lines, so that it knows their trials
+            for line in lines:
                 show.event(line, beat)
             if beat is not None and (beat.phase.over or not heartbeat.alive(beat)):
                 for line in events.new_lines():
@@ -110,7 +117,9 @@ class _Lines:
         pass
 
     def event(self, line: str, beat: Heartbeat | None) -> None:
-        status = f"  [{progress_words(beat)}]" if beat and "  trial " in line[:32] else ""
+        trial = _trial_of(line)
+        after = beat.after(trial) if beat is not None and trial is not None else None
+        status = f"  [{progress_words(after)}]" if after is not None else ""
         self._console.print(
             line.partition(" ")[2] + status, markup=False, highlight=False, soft_wrap=True
         )

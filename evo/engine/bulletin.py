@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +14,7 @@ from evo.archive.publication import Publisher
 from evo.config import Settings
 from evo.engine import heartbeat
 from evo.engine.casebook import EngineCasebook
-from evo.engine.heartbeat import Heartbeat, Phase, RunningTrial
+from evo.engine.heartbeat import MOST_MARKS, Heartbeat, Mark, Phase, RunningTrial
 from evo.engine.shelf import PopulationShelf
 from evo.engine.studio import Studio
 from evo.nouns import (
@@ -147,6 +148,7 @@ class Bulletin:
         self._limits = limits
         self._began = clock()
         self._occupation = Occupation(self._began)
+        self._marks = deque[Mark](maxlen=MOST_MARKS)
         self._process = heartbeat.this_process()
         self.phase = Phase.STARTING
         self.message = ""
@@ -162,9 +164,15 @@ class Bulletin:
         with (self._rooms.folder / heartbeat.LOG).open("a", encoding="utf-8") as log:
             log.write(f"{self._utc():%Y-%m-%d %H:%M:%S}  {kind:<9} {line}\n")
 
-    def say_trial(self, trial: Trial, standing: Standing) -> None:
-        """Notes how a trial ended."""
+    def say_trial(self, trial: Trial, standing: Standing, queued: int) -> None:
+        """Notes how a trial ended; the heartbeat knows of it before the log does.
+
+        Raises:
+            OSError: One of the two can't be written.
+        """
         assert trial.measurement is not None
+        self._mark(trial.id)
+        self.beat(queued)
         score = trial.measurement.score
         if score is None:
             text = f"{trial.measurement.status}: {trial.measurement.cause}"
@@ -173,6 +181,17 @@ class Bulletin:
         again = " (again)" if trial.purpose is Purpose.REPLICATE else ""
         title = self._rooms.shelf.title(trial.variant)
         self.log("trial", f"{trial.id:>4}  v{trial.variant:<4} {text}  {title}{again}")
+
+    def _mark(self, trial: int) -> None:
+        search = self._rooms.search
+        self._marks.append(
+            Mark(
+                trial=trial,
+                trials_finished=self._counts.finished,
+                kept=len(search.living()),
+                best=self._score(search.champion),
+            )
+        )
 
     def _utc(self) -> datetime:
         return utc(self._clock())
@@ -217,6 +236,7 @@ class Bulletin:
             spent_usd=self._spent()[0],
             limit_usd=self._spent()[1],
             running=tuple(self._show(running) for running in self._running.values()),
+            marks=tuple(self._marks),
         )
 
     def _title(self, variant: int) -> str:

@@ -15,6 +15,8 @@ import psutil
 FILE = "engine.json"
 LOG = "events.log"
 """Beside the heartbeat: one line for people for everything that happened."""
+MOST_MARKS = 32
+"""Who looks on may miss more trials than these between two looks."""
 PROC = Path("/proc")
 ENDED = ("Z", "X")
 """States, there, of a process that stays in the table until its parent has asked how it ended."""
@@ -54,6 +56,15 @@ class RunningTrial(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_seconds: float = 0.0
     again: bool = False
     """Whether the variant has been measured before."""
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """How the search stood after a trial, in the heartbeat's words."""
+
+    trial: int
+    trials_finished: int
+    kept: int
+    best: float | None
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +108,17 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     limit_usd: float | None = None
     """What may be spent since then; None means that nothing limits it."""
     running: tuple[RunningTrial, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    """After each of the last `MOST_MARKS` trials of this engine, oldest first."""
+
+    def after(self, trial: int) -> Heartbeat | None:
+        """The heartbeat with what was so after a trial; None if that is too long ago."""
+        for mark in self.marks:
+            if mark.trial == trial:
+                return msgspec.structs.replace(
+                    self, trials_finished=mark.trials_finished, kept=mark.kept, best=mark.best
+                )
+        return None
 
 
 def process_start(pid: int) -> float:

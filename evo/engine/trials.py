@@ -171,7 +171,7 @@ class Trials:
             self._of[trial.variant] -= 1
         else:
             self._counts.scored += 1
-        self._bulletin.say_trial(trial, standing)
+        self._bulletin.say_trial(trial, standing, self.waiting)
         if rooms.search.champion != before:
             self.crown()
         self.check_baseline(trial)

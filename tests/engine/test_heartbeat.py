@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from evo.engine import heartbeat
-from evo.engine.heartbeat import Heartbeat, Phase
+from evo.engine.heartbeat import Heartbeat, Mark, Phase
 from tests.projects import wait_until
 
 
@@ -27,6 +28,17 @@ def test_nothing_or_nonsense_is_no_heartbeat(tmp_path: Path) -> None:
     assert heartbeat.read(tmp_path) is None
     (tmp_path / heartbeat.FILE).write_bytes(b'{"run": "main", "pi')
     assert heartbeat.read(tmp_path) is None
+
+
+def test_what_was_so_after_a_trial_is_told_until_it_is_too_long_ago() -> None:
+    marks = tuple(
+        Mark(trial=trial, trials_finished=trial + 1, kept=1, best=2.0 - trial) for trial in (3, 5)
+    )
+    now = structs.replace(beat(*heartbeat.this_process()), trials_finished=7, marks=marks)
+    after = now.after(5)
+    assert after is not None
+    assert (after.trials_finished, after.kept, after.best) == (6, 1, -3.0)
+    assert now.after(4) is None
 
 
 def test_only_the_very_process_that_wrote_it_is_alive() -> None:
