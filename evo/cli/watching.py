@@ -44,9 +44,9 @@ class EventTail:
 
 
 def progress_words(beat: Heartbeat) -> str:
-    """Best so far, kept and tried, and the time left, in one short line."""
+    """The leader's mean, kept and tried, and the time left, in one short line."""
     wanted = f"/{beat.trials_wanted}" if beat.trials_wanted else ""
-    best = f"best {beat.best:.4f}" if beat.best is not None else "no score yet"
+    best = f"leader {beat.best:.4f}" if beat.best is not None else "no score yet"
     tried = f"kept {beat.kept}, tried {beat.trials_finished}{wanted}"
     left = f", {duration(beat.seconds_left)} left" if beat.seconds_left is not None else ""
     spent = ""

@@ -44,7 +44,7 @@ def test_a_pipe_gets_a_line_for_each_change_and_no_escape_codes(tmp_path: Path) 
     )  # fmt: skip
     assert watching.stdout is not None
     first = watching.stdout.readline()
-    assert "searching  best 1.8610, kept 6, tried 10" in first
+    assert "searching  leader 1.8610, kept 6, tried 10" in first
     beat(place, Phase.STOPPED, message="all trials are done", trials_finished=11)
     rest = watching.stdout.read()
     assert watching.wait() == 0
