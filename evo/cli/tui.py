@@ -30,15 +30,20 @@ DRIVER = "TEXTUAL_DRIVER"
 """Set by `evo serve`, whose terminal is in a browser."""
 
 
+run_option = click.option("--run", "run_name", metavar="NAME", help="The same as RUN.")
+
+
 @click.command("tui")
 @click.argument("run", required=False)
-def tui_command(run: str | None) -> None:
+@run_option
+def tui_command(run: str | None, run_name: str | None) -> None:
     """Watch, ask and steer RUN (its name, or a folder with an archive.duckdb) in the terminal.
 
     Without RUN: the only run of this project, or a list of all to choose from. Leaving never stops
     the engine without asking. A command in EVO_NOTIFY is called with every notice: a new champion,
     a stuck search, an engine that ended.
     """
+    run = _one_of(run, run_name)
     in_browser = DRIVER in os.environ
     if not in_browser and not (sys.stdin.isatty() and sys.stdout.isatty()):
         flag = place_of(run).flag if run else ""
@@ -48,6 +53,17 @@ def tui_command(run: str | None) -> None:
     chosen = choose() if run is None else place_of(run)
     if chosen is not None:
         attach(chosen)
+
+
+def _one_of(run: str | None, run_name: str | None) -> str | None:
+    """The run that is named, by argument or by option.
+
+    Raises:
+        EvoError: They name two.
+    """
+    if run is not None and run_name is not None and run != run_name:
+        raise EvoError(f"RUN is {run} and --run is {run_name}; name one")
+    return run if run is not None else run_name
 
 
 def attach(where: Place) -> LeaveHow | None:
@@ -156,10 +172,13 @@ def _outside() -> Callable[[str], None] | None:
 
 @click.command("serve")
 @click.argument("run", required=False)
+@run_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8722, show_default=True)
 @click.option("--no-token", is_flag=True, help="Let in whoever knows the address.")
-def serve_command(run: str | None, host: str, port: int, no_token: bool) -> None:
+def serve_command(
+    run: str | None, run_name: str | None, host: str, port: int, no_token: bool
+) -> None:
     """Show RUN in a browser, just as `evo tui` does in the terminal.
 
     It listens on this machine alone, and only who has the token that is printed gets in: from
@@ -167,6 +186,7 @@ def serve_command(run: str | None, host: str, port: int, no_token: bool) -> None
     """
     from evo.tui.serving import TokenServer
 
+    run = _one_of(run, run_name)
     places = _places() if run is None else []
     where = places[0] if len(places) == 1 else place_of(run)
     arguments = [sys.executable, "-m", "evo", "tui", where.name if run is None else run]

@@ -46,13 +46,13 @@ class EventTail:
 def progress_words(beat: Heartbeat) -> str:
     """The leader's mean, kept and tried, and the time left, in one short line."""
     wanted = f"/{beat.trials_wanted}" if beat.trials_wanted else ""
-    best = f"leader {beat.best:.4f}" if beat.best is not None else "no score yet"
+    leader = f"leader {beat.best:.4f}" if beat.best is not None else "no score yet"
     tried = f"kept {beat.kept}, tried {beat.trials_finished}{wanted}"
     left = f", {duration(beat.seconds_left)} left" if beat.seconds_left is not None else ""
     spent = ""
     if beat.limit_usd is not None:
         spent = f", {money(beat.spent_usd)} of {money(beat.limit_usd)} spent"
-    return f"{best}, {tried}{spent}{left}"
+    return f"{leader}, {tried}{spent}{left}"
 
 
 def _trial_of(line: str) -> int | None:

@@ -112,6 +112,16 @@ def test_a_flag_that_can_not_be(project: Path, flags: tuple[str, str], words: st
     assert not (project / "population" / "main").exists()
 
 
+@pytest.mark.parametrize("command", ["tui", "serve"])
+def test_a_screen_of_a_run_that_does_not_exist_or_of_two(project: Path, command: str) -> None:
+    by_option = complaint(project, command, "--run", "nope")
+    assert by_option == complaint(project, command, "nope")
+    assert "there is no run nope here" in by_option
+    assert "RUN is one and --run is other; name one" in complaint(
+        project, command, "one", "--run", "other"
+    )
+
+
 def test_a_setting_that_does_not_exist_and_a_file_that_is_not_toml(project: Path) -> None:
     settings = project / "pyproject.toml"
     before = settings.read_text()
