@@ -11,6 +11,20 @@ from evo.config import Settings, load
 from evo.engine.layout import PUBLISHED
 from evo.errors import ArchiveError, SettingsError
 
+OPTIONS = {
+    "run": "--run",
+    "trials": "--trials",
+    "hours": "--hours",
+    "models": "--model",
+    "cost": "--cost",
+    "context_tokens": "--context-tokens",
+    "task.budget_seconds": "--budget",
+    "slots": "--slots",
+    "strategy": "--strategy",
+    "seed": "--seed",
+}
+"""What sets a setting on the command line."""
+
 
 def project() -> Path:
     """The project folder: the one that evo is called in."""
@@ -21,10 +35,17 @@ def settings_for(run: str | None = None, **overrides: Any) -> Settings:
     """The settings of this project, with flags above them.
 
     Raises:
-        SettingsError: A key or a value that can't be.
+        SettingsError: A key or a value that can't be; one of a flag is named as such.
     """
     table: Mapping[str, Any] = {"run": run, **overrides}
-    return load(project(), table)
+    try:
+        return load(project(), table)
+    except SettingsError as error:
+        text = str(error)
+        for name, option in OPTIONS.items():
+            if table.get(name) is not None:
+                text = text.replace(f"`tool.evo.{name}`", f"`{option}`")
+        raise SettingsError(text) from error
 
 
 def run_folder(settings: Settings) -> Path:

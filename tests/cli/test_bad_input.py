@@ -101,10 +101,11 @@ def test_a_program_that_is_none(project: Path, text: bytes | None, words: str) -
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (("--budget", "0"), "task.budget_seconds"),
-        (("--trials", "0"), "tool.evo.trials"),
+        (("--budget", "0"), "for `--budget`"),
+        (("--trials", "-3"), "Expected `int` >= 1, for `--trials`"),
+        (("--context-tokens", "5"), "for `--context-tokens`"),
         (("--strategy", "magic"), "it can be population, greedy"),
-        (("--run", "../elsewhere"), "tool.evo.run"),
+        (("--run", "../elsewhere"), "for `--run`"),
     ],
 )
 def test_a_flag_that_can_not_be(project: Path, flags: tuple[str, str], words: str) -> None:
@@ -120,6 +121,12 @@ def test_a_screen_of_a_run_that_does_not_exist_or_of_two(project: Path, command:
     assert "RUN is one and --run is other; name one" in complaint(
         project, command, "one", "--run", "other"
     )
+
+
+def test_a_value_of_the_file_is_named_by_its_setting_whatever_the_flags(project: Path) -> None:
+    settings = project / "pyproject.toml"
+    settings.write_text(settings.read_text().replace("slots = 1", "slots = 0"))
+    assert "for `tool.evo.slots`" in complaint(project, "run", "--trials", "3")
 
 
 def test_a_setting_that_does_not_exist_and_a_file_that_is_not_toml(project: Path) -> None:
