@@ -88,8 +88,9 @@ def show_command(variant: str, run_name: str | None, as_json: bool) -> None:
         return
     console, step = plain_console(), story.variant
     console.print(f"v{number}  {clean_text(step.title)}", style="bold", highlight=False)
-    parents = " and ".join(f"v{parent}" for parent in step.parents) or "nobody: the baseline"
-    console.print(f"{step.operator} of {parents}, commit {step.commit[:10]}", highlight=False)
+    parents = " and ".join(f"v{parent}" for parent in step.parents)
+    origin = f"{step.operator} of {parents}" if parents else "the baseline"
+    console.print(f"{origin}, commit {step.commit[:10]}", highlight=False)
     if step.score:
         console.print(f"{story.metric} {step.score}", highlight=False)
     if fields.get("rationale"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from evo.archive.reading import Reader
 from evo.errors import ArchiveError
 from evo.nouns import Direction, Favour
+from evo.report import words
 
 MOST_DIGITS = 9
 """Of an id; what is longer can only be the beginning of a commit."""
@@ -27,7 +28,7 @@ class Score:
 
     def __str__(self) -> str:
         error = f" ± {self.error:.4f}" if self.error is not None else ""
-        return f"{self.mean:.4f}{error} ({self.trials} trial{'s' if self.trials != 1 else ''})"
+        return f"{self.mean:.4f}{error} ({words.counted(self.trials, 'trial')})"
 
 
 @dataclass(frozen=True, slots=True)

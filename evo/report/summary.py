@@ -66,8 +66,8 @@ def _print_counts(reader: Reader, console: Console) -> None:
         "FROM trials WHERE status NOT IN ('queued', 'running')"
     ).rows[0]
     console.print(
-        f"{counts[0]} trials, {counts[1]} with a score, of {counts[2]} variants "
-        f"({counts[3]} crossovers)",
+        f"{words.counted(counts[0], 'trial')}, {counts[1]} with a score, of "
+        f"{words.counted(counts[2], 'variant')} ({words.counted(counts[3], 'crossover')})",
         highlight=False,
     )
     if counts[4]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 NOTHING = "–"
-BETTER, WORSE = "▲", "▼"
 """Stands where nobody knows."""
+BETTER, WORSE = "▲", "▼"
 
 
 def duration(seconds: float | None) -> str:
@@ -58,6 +58,11 @@ def short(value: float | None) -> str:
             scaled = value / (1e3 if unit == "k" else size)
             return f"{scaled:.1f}{unit}" if abs(scaled) < 100 else f"{scaled:.0f}{unit}"
     return f"{value:,.0f}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 trial`, `3 trials`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def megabytes(value: float | None) -> str:

@@ -271,7 +271,7 @@ def test_show_tells_why_what_and_how_it_went(project: Path) -> None:
     told = json.loads(evo(project, "show", "best", "--json").stdout)
     assert told["variant"]["id"] == champion(project)
     assert len(told["trials"]) == 2
-    assert "nobody: the baseline" in evo(project, "show", "baseline").stdout
+    assert "\nthe baseline, commit " in evo(project, "show", "baseline").stdout
 
 
 def test_a_diff_applies_to_the_baseline_and_gives_what_checkout_writes(project: Path) -> None:

@@ -65,7 +65,7 @@ def test_the_summary_says_what_was_gained_and_what_to_type_next(
     assert "0.3500" in text
     assert "evo checkout 3" in text
     assert "--run" not in text
-    assert "6 trials, 5 with a score, of 5 variants (1 crossovers)" in " ".join(text.split())
+    assert "6 trials, 5 with a score, of 5 variants (1 crossover)" in " ".join(text.split())
 
 
 def test_nobody_who_cheats_or_is_banned_is_said_to_seem_better(tmp_path: Path) -> None:
