@@ -141,6 +141,22 @@ def test_whoever_seems_better_than_the_champion_is_told_of(over: Place, tmp_path
     drive(Place("main", tmp_path), script)
 
 
+def test_whoever_is_ahead_before_anything_was_measured_twice_is_named(
+    over: Place, tmp_path: Path
+) -> None:
+    archive = tmp_path / "archive.duckdb"
+    shutil.copy(over.archive, archive)
+    with duckdb.connect(str(archive)) as connection:
+        connection.execute("DELETE FROM champions WHERE variant = 7")
+        connection.execute("DELETE FROM trials WHERE purpose = 'replicate'")
+
+    async def script(driver: Driver) -> None:
+        await driver.see("no gain yet: the baseline leads")
+        await driver.see("v7 scored 1.8600 (1 trial), which may still be luck")
+
+    drive(Place(over.name, tmp_path), script, size=(80, 24))
+
+
 def test_what_is_cut_at_the_edge_says_so(over: Place) -> None:
     async def script(driver: Driver) -> None:
         await driver.press("3")

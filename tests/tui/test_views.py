@@ -198,9 +198,27 @@ def test_who_seems_better_than_the_champion_is_named_before_it_leads(snapshot: S
     rows = (*snapshot.rows[:3], ahead, *snapshot.rows[4:])
     found = overview.contender(replace(snapshot, rows=rows))
     assert found is not None
-    assert (found[0].id, round(found[1], 4), round(found[2] or 0, 4)) == (3, 0.061, 0.0027)
+    assert (found.row.id, round(found.gain, 4), round(found.error or 0, 4)) == (3, 0.061, 0.0027)
+    assert found.awaited
     banned = (*snapshot.rows[:3], replace(ahead, favour="banned"), *snapshot.rows[4:])
     assert overview.contender(replace(snapshot, rows=banned)) is None
+
+
+@pytest.mark.parametrize(
+    ("noise", "strategy", "kept"),
+    [(None, "population", True), (0.1, "population", True), (0.002, "greedy", True),
+     (0.002, "population", False)],
+)  # fmt: skip
+def test_who_may_be_ahead_by_luck_is_named_too(
+    snapshot: Snapshot, noise: float | None, strategy: str, kept: bool
+) -> None:
+    ahead = replace(snapshot.rows[3], score=1.80, kept=kept)
+    rows = (*snapshot.rows[:3], ahead, *snapshot.rows[4:])
+    facts = replace(snapshot.facts, strategy=strategy)
+    found = overview.contender(replace(snapshot, rows=rows, noise=noise, facts=facts))
+    assert found is not None
+    assert (found.row.id, found.awaited) == (3, False)
+    assert (found.error is None) == (noise is None)
 
 
 @pytest.mark.parametrize("width", [78, 118, 248])

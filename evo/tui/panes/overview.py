@@ -18,10 +18,10 @@ from evo.tui.rows import TextRows
 from evo.tui.theme import palette
 from evo.tui.views import overview as view
 from evo.tui.views import running
-from evo.tui.views.overview import Pace
+from evo.tui.views.overview import Contender, Pace
 from evo.tui.views.place import Place, Pulse
 from evo.tui.views.plotting import Piece, plot
-from evo.tui.views.snapshot import Row, Snapshot
+from evo.tui.views.snapshot import Snapshot
 
 MOST_RUNNING, FEW_RUNNING = 8, 4
 """Trials that are shown, and where there are few lines."""
@@ -77,7 +77,7 @@ class OverviewPane(Pane):
         super().__init__(place, id=id)
         self._metric = ""
         self._alive = False
-        self._ahead: tuple[Row, float, float] | None = None
+        self._ahead: Contender | None = None
         self._drawn: tuple[Pulse, Snapshot | None] | None = None
 
     def compose(self) -> ComposeResult:
@@ -162,21 +162,19 @@ class OverviewPane(Pane):
         self.put("#headline", Text("\n").join(map(line, lines)))
 
     def _contender(self) -> list[list[Piece]]:
-        if self._ahead is None:
+        found = self._ahead
+        if found is None:
             return []
-        row, gain, error = self._ahead
-        measured = "once" if row.trials == 1 else f"{row.trials} times"
-        return [
-            [
-                (f"v{row.id} ", "title"),
-                (
-                    f"seems {words.gain(gain)} ± {error:.4f} better still, measured {measured}",
-                    "info",
-                ),
-                (": it leads once that is proven", "dim"),
-                (f"   {row.title}" if self.size.width >= 100 else "", "dim"),
-            ]
-        ]
+        row, error = found.row, f" ± {found.error:.4f}" if found.error is not None else ""
+        if found.awaited:
+            measured = "once" if row.trials == 1 else f"{row.trials} times"
+            said = f"seems {words.gain(found.gain)}{error} better still, measured {measured}"
+            rest = ": it leads once that is proven"
+        else:
+            trials = f"{row.trials} trial{'s' if row.trials != 1 else ''}"
+            said, rest = f"scored {words.score(row.score)} ({trials})", ", which may still be luck"
+        title = f"   {row.title}" if self.size.width >= 100 else ""
+        return [[(f"v{row.id} ", "title"), (said, "info"), (rest, "dim"), (title, "dim")]]
 
     def _pace(self, pace: Pace, snapshot: Snapshot) -> None:
         wanted = f"/{pace.wanted}" if pace.wanted else ""

@@ -125,29 +125,42 @@ def best(snapshot: Snapshot) -> Best | None:
     return Best(row, snapshot.error(row), gain, snapshot.gain_error(row), share)
 
 
-def contender(snapshot: Snapshot) -> tuple[Row, float, float] | None:
-    """Who has the best mean without being the champion, where nobody leads before it is proven.
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Who has the best mean without being the champion."""
 
-    Returns:
-        The variant, its gain over the champion and the standard error of that; None if nobody is
-        ahead by more than twice that error, or nobody can say.
+    row: Row
+    gain: float
+    """Over the champion, in the metric."""
+    error: float | None
+    """Standard error of that; None before anything was measured twice."""
+    awaited: bool
+    """Whether it leads once its gain is proven; else that may still be luck."""
+
+
+def contender(snapshot: Snapshot) -> Contender | None:
+    """Who has a better mean than the champion, but isn't proven to be better; nobody who is banned.
+
+    The best of them is awaited where the strategy measures it again, it is kept, and its gain is
+    larger than two standard errors.
     """
-    if snapshot.facts.strategy not in PROVING:
-        return None
     leader = None if snapshot.champion is None else snapshot.row(snapshot.champion)
     if leader is None or leader.score is None:
         return None
     loss = snapshot.facts.direction.loss
-    others = [
-        row for row in snapshot.rows
-        if row.kept and row.score is not None and row.favour != Favour.BANNED
+    scored = [
+        (loss(row.score), row) for row in snapshot.rows
+        if row.score is not None and row.favour != Favour.BANNED
     ]  # fmt: skip
-    row = min(others, key=lambda one: loss(one.score or 0.0), default=leader)
-    gain = loss(leader.score) - loss(row.score or 0.0)
+    least, row = min(scored, key=lambda one: one[0], default=(math.inf, leader))
+    gain = loss(leader.score) - least
+    if gain <= 0:
+        return None
     errors = (snapshot.error(row), snapshot.error(leader))
     known = [one for one in errors if one is not None]
-    error = math.hypot(*known) if len(known) == len(errors) else math.inf
-    return (row, gain, error) if gain > 2 * error else None
+    error = math.hypot(*known) if len(known) == len(errors) else None
+    proves = snapshot.facts.strategy in PROVING and row.kept
+    return Contender(row, gain, error, proves and error is not None and gain > 2 * error)
 
 
 def last_moment(pulse: Pulse, snapshot: Snapshot) -> float:
