@@ -19,7 +19,7 @@ from evo.engine import curves, heartbeat, inbox
 from evo.engine.heartbeat import Phase
 from evo.engine.inbox import Verb
 from evo.errors import ArchiveError
-from evo.nouns import CurvePoint
+from evo.nouns import CurvePoint, Direction
 from evo.report import words
 from evo.tui.views import ablation, overview, plotting, running, variant
 from evo.tui.views.filtering import FilterError, parse
@@ -280,6 +280,21 @@ def test_what_is_too_large_to_be_drawn_is_left_out(said: float) -> None:
     assert frame is not None
     assert frame.top - frame.bottom < 2
     assert len(plotting.draw(layers, frame, 10, 3)) == 3
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_the_worst_are_drawn_at_the_edge_and_the_best_never(direction: Direction) -> None:
+    losses = [1.0, *(2.0 + n / 100 for n in range(18)), 50.0]
+    layers = [plotting.Layer(range(20), [direction.loss(one) for one in losses], "kept")]
+    frame = plotting.frame(layers, direction=direction)
+    assert frame is not None
+    best, worst = direction.loss(1.0), direction.loss(50.0)
+    assert frame.bottom < best < frame.top
+    assert not frame.bottom < worst < frame.top
+    assert frame.top - frame.bottom < 2
+    everything = plotting.frame(layers, keep=1.0, direction=direction)
+    assert everything is not None
+    assert everything.bottom < worst < everything.top
 
 
 def test_a_tree_shows_the_champions_way_first_and_a_second_parent_as_a_mark(

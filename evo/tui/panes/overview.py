@@ -49,8 +49,9 @@ class ProgressPlot(Widget):
         return Text("\n").join(colours.text(row) for row in rows)
 
     def _rows(self, snapshot: Snapshot) -> list[list[Piece]]:
-        layers = view.progress(snapshot, few=len(snapshot.points) <= 2 * self.size.width)
-        return plot(layers, self.size.width, self.size.height, keep=KEEP)
+        (width, height), way = self.size, snapshot.facts.direction
+        layers = view.progress(snapshot, few=len(snapshot.points) <= 2 * width)
+        return plot(layers, width, height, keep=KEEP, direction=way)
 
 
 class OverviewPane(Pane):

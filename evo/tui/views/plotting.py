@@ -15,6 +15,8 @@ from statistics import fmean
 
 from rich.cells import cell_len, set_cell_size
 
+from evo.nouns import Direction
+
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bit of each dot in a cell, by row and column (Unicode block 28)."""
 BRAILLE = 0x2800
@@ -51,24 +53,27 @@ class Frame:
     top: float
 
 
-def frame(layers: Sequence[Layer], *, keep: float = 0.9) -> Frame | None:
+def frame(
+    layers: Sequence[Layer], *, keep: float = 0.9, direction: Direction = Direction.MINIMISE
+) -> Frame | None:
     """A frame for layers; None if there is nothing to show.
 
-    The worst values would press all others flat: beyond the quantile `keep` on either side,
-    measured from the median, points are shown at the edge.
+    The worst values would press all others flat: those that lie more than half of the rest's spread
+    beyond the share `keep` that is best are shown at the edge. The best are never.
     """
     points = [point for layer in layers for point in _points(layer)]
     if not points:
         return None
-    xs, ys = [x for x, _ in points], sorted(y for _, y in points)
-    low, high = _quantile(ys, 1 - keep), _quantile(ys, keep)
-    spread = max(high - low, abs(high) * 1e-6, 1e-12)
-    bottom, top = max(ys[0], low - spread / 2), min(ys[-1], high + spread / 2)
-    margin = (top - bottom or spread) * 0.04
+    xs, losses = [x for x, _ in points], sorted(direction.loss(y) for _, y in points)
+    least, most = losses[0], _quantile(losses, keep)
+    spread = max(most - least, abs(most) * 1e-6, 1e-12)
+    edge = min(losses[-1], most + spread / 2)
+    margin = (edge - least or spread) * 0.04
+    ends = direction.loss(least - margin), direction.loss(edge + margin)
     left, right = min(xs), max(xs)
     if right == left:
         right = left + 1
-    return Frame(left, right, bottom - margin, top + margin)
+    return Frame(left, right, min(ends), max(ends))
 
 
 def draw(layers: Sequence[Layer], view: Frame, width: int, height: int) -> list[list[Piece]]:
@@ -143,13 +148,18 @@ def _pieces(cells: Sequence[str], owners: Sequence[str]) -> list[Piece]:
 
 
 def plot(
-    layers: Sequence[Layer], width: int, height: int, *, keep: float = 0.9
+    layers: Sequence[Layer],
+    width: int,
+    height: int,
+    *,
+    keep: float = 0.9,
+    direction: Direction = Direction.MINIMISE,
 ) -> list[list[Piece]]:
     """A plot with its y axis on the left and the range of x below; rows of exactly `width` cells.
 
     Returns an empty list if nothing can be drawn in so little space.
     """
-    view = frame(layers, keep=keep)
+    view = frame(layers, keep=keep, direction=direction)
     if view is None or height < 3 or width < 16:
         return []
     marks = (view.top, (view.top + view.bottom) / 2, view.bottom)
