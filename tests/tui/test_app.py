@@ -73,9 +73,7 @@ def test_the_first_look_says_what_is_best_and_by_how_much(over: Place) -> None:
 def test_a_running_trial_stands_beside_its_parent(alive: Place) -> None:
     async def script(driver: Driver) -> None:
         await driver.see("Running 1 of 2 slots on cpu, 1 queued")
-        await driver.see(
-            "loss 3.500  ▲0.020 vs parent"
-        )  # 4 has lost 0.08 after four seconds, 7 reports 3.5
+        await driver.see("loss 3.500  ▲0.020 vs parent")  # 4 began at 3.92, 7 at 3.9
         await driver.see("12.0k tok/s")
         await driver.see("busy 97%")
         await driver.see("stops in 15:00")

@@ -229,21 +229,40 @@ def test_a_running_trial_fills_its_line_and_no_more(width: int) -> None:
     for curve in ([], points):
         line = running.line(running.live(trial, curve, parent), width)
         assert cell_len("".join(text for text, _ in line)) == width
-    assert "▲0.195 vs parent" in "".join(text for text, _ in line)
+    assert "▲0.180 vs parent" in "".join(text for text, _ in line)
 
 
-def test_a_running_trial_is_compared_with_its_parent_at_the_same_moment() -> None:
-    parent = [CurvePoint(1.0, 10, 4.0), CurvePoint(3.0, 30, 3.0)]
-    curve = [CurvePoint(1.0, 8, 3.9), CurvePoint(2.0, 16, 3.4, tokens=4000, memory_mb=700.0)]
+def test_a_running_trial_is_compared_with_its_parent_over_the_same_span() -> None:
+    parent = [CurvePoint(float(s), 10 * s, 5.0 - s / 10) for s in range(1, 41)]
+    curve = [CurvePoint(s / 2, 8 * s, 5.0 - s / 20) for s in range(1, 40)]
+    curve.append(CurvePoint(20.0, 320, 3.2, tokens=40_000, memory_mb=700.0))
     shown = running.live(running_trial(), curve, parent)
-    assert shown.against_parent == pytest.approx(3.4 - 3.5)
     assert (shown.steps_per_second, shown.tokens_per_second, shown.memory_mb) == (
-        8.0,
+        16.0,
         2000.0,
         700.0,
     )
-    assert running.loss_at(parent, 9.0) is None
+    assert shown.against_parent is not None
+    own = [*(5.0 - s / 20 for s in range(33, 40)), 3.2]
+    then = [3.3, 3.2, 3.1, 3.0]
+    assert shown.against_parent.loss == pytest.approx(sum(own) / 8 - sum(then) / 4)
+    assert running.compare(curve, parent[:10]) is None, "the parent had ended"
     assert running.live(running_trial(), [], parent).against_parent is None
+
+
+@pytest.mark.parametrize(
+    ("better_by", "tone"), [(0.02, "dim"), (-0.02, "dim"), (0.2, "good"), (-0.2, "bad")]
+)
+def test_a_difference_within_the_noise_of_both_has_no_colour(better_by: float, tone: str) -> None:
+    noise = [0.1 if s % 2 else -0.1 for s in range(100)]
+    parent = [CurvePoint(float(s), s, 3.0 + noise[s]) for s in range(100)]
+    curve = [CurvePoint(float(s), s, 3.0 - better_by - noise[s]) for s in range(80)]
+    found = running.compare(curve, parent)
+    assert found is not None
+    assert found.tone == tone
+    assert running.Difference(better_by, None).tone == "dim"
+    diverged = [CurvePoint(float(s), s, 1.7e308) for s in range(80)]
+    assert running.compare(diverged, parent) is None
 
 
 def test_a_pulse_has_live_curves_and_what_waits_in_the_inbox(tmp_path: Path) -> None:

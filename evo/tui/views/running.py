@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from evo.engine.heartbeat import RunningTrial
 from evo.nouns import CurvePoint
 from evo.report import words
-from evo.tui.views.plotting import NAME_CELLS, Piece, bar, fitted, sparkline
+from evo.tui.views.plotting import LARGEST, NAME_CELLS, Piece, bar, fitted, sparkline
+
+LEAST_REPORTS = 4
+"""Of a trial, that are compared with its parent's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A mean loss less the parent's."""
+
+    loss: float
+    """Less than 0 is better."""
+    error: float | None
+    """Standard error of that; None where either has a single report."""
+
+    @property
+    def tone(self) -> str:
+        """The style in which it is shown: green or red where it is larger than two errors."""
+        if self.error is None or abs(self.loss) <= 2 * self.error:
+            return "dim"
+        return "good" if self.loss < 0 else "bad"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +42,7 @@ class LiveTrial:
     steps_per_second: float | None
     tokens_per_second: float | None
     memory_mb: float | None
-    against_parent: float | None
-    """Loss less the parent's loss at the same share of the budget; less than 0 is better."""
+    against_parent: Difference | None
 
 
 def live(
@@ -38,16 +58,13 @@ def live(
     last = curve[-1] if curve else None
     rate = last.step / last.elapsed_seconds if last and last.elapsed_seconds > 0 else None
     tokens = last.tokens / last.elapsed_seconds if last and rate and last.tokens else None
-    against = None
-    if last is not None and (then := loss_at(parent, last.elapsed_seconds)) is not None:
-        against = last.loss - then
     return LiveTrial(
         trial=trial,
         losses=tuple(point.loss for point in curve),
         steps_per_second=rate,
         tokens_per_second=tokens,
         memory_mb=last.memory_mb if last and last.memory_mb else None,
-        against_parent=against,
+        against_parent=compare(curve, parent),
     )
 
 
@@ -63,10 +80,9 @@ def line(one: LiveTrial, width: int) -> list[Piece]:
     if one.memory_mb:
         memory = words.megabytes(one.memory_mb)
     against: Piece = ("", "")
-    if one.against_parent is not None:
-        better = one.against_parent < 0
-        mark = words.BETTER if better else words.WORSE
-        against = (f"{mark}{abs(one.against_parent):.3f} vs parent", "good" if better else "bad")
+    if (found := one.against_parent) is not None:
+        mark = words.BETTER if found.loss < 0 else words.WORSE
+        against = (f"{mark}{abs(found.loss):.3f} vs parent", found.tone)
     loss = f"loss {one.losses[-1]:.3f}" if one.losses else ""
     right: list[Piece] = [
         (f" {bar(one.trial.share, bars)} {one.trial.share:4.0%}  ", "bar"),
@@ -86,13 +102,30 @@ def line(one: LiveTrial, width: int) -> list[Piece]:
     ]
 
 
-def loss_at(curve: Sequence[CurvePoint], elapsed_seconds: float) -> float | None:
-    """A curve's loss at a moment, between two reports by a straight line; None outside of it."""
-    if not curve or not curve[0].elapsed_seconds <= elapsed_seconds <= curve[-1].elapsed_seconds:
+def compare(curve: Sequence[CurvePoint], parent: Sequence[CurvePoint]) -> Difference | None:
+    """How a trial's loss stands to its parent's; None where the parent reported nothing then.
+
+    A single loss is that of one batch. So the mean of the last fifth of what the trial has reported
+    (of four reports at least) is compared with the mean of what its parent reported over the same
+    span of the budget. The error is that of both means, from the spread of the reports in them.
+    """
+    last = curve[-max(len(curve) // 5, LEAST_REPORTS) :]
+    if not last:
         return None
-    after = bisect_left(curve, elapsed_seconds, key=lambda point: point.elapsed_seconds)
-    if after == 0:
-        return curve[0].loss
-    a, b = curve[after - 1], curve[after]
-    share = (elapsed_seconds - a.elapsed_seconds) / (b.elapsed_seconds - a.elapsed_seconds)
-    return a.loss + share * (b.loss - a.loss)
+    begin, end = last[0].elapsed_seconds, last[-1].elapsed_seconds
+    own = [point.loss for point in last if abs(point.loss) <= LARGEST]
+    then = [
+        point.loss for point in parent
+        if begin <= point.elapsed_seconds <= end and abs(point.loss) <= LARGEST
+    ]  # fmt: skip
+    if not own or not then:
+        return None
+    error = None
+    if len(own) > 1 and len(then) > 1:
+        error = math.hypot(_error_of_mean(own), _error_of_mean(then))
+    return Difference(fmean(own) - fmean(then), error)
+
+
+def _error_of_mean(values: Sequence[float]) -> float:
+    mean, count = fmean(values), len(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1) / count)
