@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from msgspec.structs import replace as replace_struct
 from rich.cells import cell_len
 
 from evo.archive.reading import Reader
@@ -172,6 +173,28 @@ def test_trials_that_fail_one_after_another_are_told_with_a_cause(snapshot: Snap
     assert overview.failures_in_a_row(snapshot) == 0
     sick = replace(snapshot, points=failed)
     assert overview.failures_in_a_row(sick) == len(failed)
+
+
+# Pace
+
+
+def test_trials_count_those_of_the_session_where_they_are_limited(tmp_path: Path) -> None:
+    place = make_run(tmp_path)
+    snapshot = snapshot_of(place)
+    limited = beat(place, Phase.SEARCHING, trials_wanted=4, trials_finished=1, trials_scored=0)
+    found = overview.pace(look(place, 1001.0), snapshot)
+    assert (found.finished, found.scored, found.wanted) == (1, 0, 4)
+    for beaten in (replace_struct(limited, trials_wanted=None), replace_struct(limited, pid=0)):
+        heartbeat.write(tmp_path / "population" / "main", beaten)
+        found = overview.pace(look(place, 1001.0), snapshot)
+        assert (found.finished, found.scored, found.wanted) == (10, 9, None)
+
+
+@pytest.mark.parametrize(("phase", "left"), [(Phase.SEARCHING, 85.0), (Phase.PAUSED, None)])
+def test_what_is_paused_stops_at_no_time(tmp_path: Path, phase: Phase, left: float | None) -> None:
+    place = make_run(tmp_path)
+    beat(place, phase, trials_wanted=4, seconds_left=85.0)
+    assert overview.pace(look(place, 1001.0), snapshot_of(place)).left == left
 
 
 # Running trials

@@ -178,7 +178,7 @@ class OverviewPane(Pane):
         return [[(f"v{row.id} ", "title"), (said, "info"), (rest, "dim"), (title, "dim")]]
 
     def _pace(self, pace: Pace, snapshot: Snapshot) -> None:
-        wanted = f"/{pace.wanted}" if pace.wanted else ""
+        wanted = f"/{pace.wanted:,}" if pace.wanted is not None else ""
         parts: list[tuple[str, str]] = [
             ("tried", f"{pace.finished:,}{wanted}"),
             ("scored", f"{pace.scored:,}"),

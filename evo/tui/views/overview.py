@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import takewhile
 
-from evo.engine.heartbeat import Phase
+from evo.engine.heartbeat import Heartbeat, Phase
 from evo.nouns import Favour, utc
 from evo.report import words
 from evo.tui.views.place import LITTLE_MB, Pulse
@@ -207,8 +207,11 @@ class Pace:
     """How quickly a run goes on, and what it uses."""
 
     finished: int
+    """Trials of this session where those are limited, else of the whole run."""
     scored: int
+    """Of these."""
     wanted: int | None
+    """The limit; None without one."""
     living: int | None
     """Variants that may become parents; None without an engine."""
     refused: int
@@ -219,6 +222,7 @@ class Pace:
     seconds: float
     """Since the engine began; 0 without one."""
     left: float | None
+    """Seconds until it stops; None where nobody knows, and while it is paused."""
     tokens_per_second: float | None
     """Median of the last scored trials."""
     spent_usd: float
@@ -228,24 +232,36 @@ class Pace:
 
 def pace(pulse: Pulse, snapshot: Snapshot) -> Pace:
     """How quickly a run goes on."""
-    beat = pulse.beat
-    scored = sum(point.score is not None for point in snapshot.points)
+    beat, working = pulse.beat, pulse.beat if pulse.alive else None
     refused = sum(count for outcome, count in snapshot.outcomes.items() if outcome != "accepted")
-    limit = beat.limit_usd if beat and pulse.alive else None
+    finished, scored, wanted = _trials(working, snapshot)
+    limit = working.limit_usd if working else None
+    paused = working is not None and working.phase is Phase.PAUSED
     return Pace(
-        finished=len(snapshot.points),
+        finished=finished,
         scored=scored,
-        wanted=beat.trials_wanted if beat and pulse.alive else None,
-        living=beat.kept if beat and pulse.alive else None,
+        wanted=wanted,
+        living=working.kept if working else None,
         refused=refused,
         per_hour=_per_hour(pulse, snapshot),
         busy=beat.busy if beat else None,
         seconds=beat.seconds if beat else 0.0,
-        left=beat.seconds_left if beat and pulse.alive else None,
+        left=working.seconds_left if working and not paused else None,
         tokens_per_second=snapshot.tokens_per_second,
-        spent_usd=beat.spent_usd if beat and limit is not None else snapshot.spend.usd,
+        spent_usd=working.spent_usd if working and limit is not None else snapshot.spend.usd,
         limit_usd=limit,
     )
+
+
+def _trials(beat: Heartbeat | None, snapshot: Snapshot) -> tuple[int, int, int | None]:
+    """Finished and scored ones, and how many there may be.
+
+    A limit is one of the session, as the engine counts: it says nothing of earlier trials.
+    """
+    if beat is not None and beat.trials_wanted is not None:
+        return beat.trials_finished, beat.trials_scored, beat.trials_wanted
+    scored = sum(point.score is not None for point in snapshot.points)
+    return len(snapshot.points), scored, None
 
 
 def _per_hour(pulse: Pulse, snapshot: Snapshot) -> float | None:
