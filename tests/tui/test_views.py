@@ -255,6 +255,21 @@ def test_a_running_trial_fills_its_line_and_no_more(width: int) -> None:
     assert "▲0.180 vs parent" in "".join(text for text, _ in line)
 
 
+@pytest.mark.parametrize("width", [58, 78, 118])
+def test_a_trial_whose_budget_is_over_is_being_scored(width: int) -> None:
+    points = [CurvePoint(float(s), s, 4.0) for s in range(1, 11)]
+    texts = []
+    for share, curve in ((0.98, points), (0.992, points), (1.0, points), (1.0, [])):
+        line = running.line(running.live(running_trial(share=share), curve, []), width)
+        texts.append("".join(text for text, _ in line))
+    assert ["scoring" in text for text in texts] == [False, True, True, False]
+    assert [("98%" in text, "100%" in text) for text in texts] == [
+        (True, False), (False, False), (False, False), (False, True),
+    ]  # fmt: skip
+    assert len({text.index("loss") for text in texts[:3]}) == 1, "no column moves"
+    assert len({cell_len(text) for text in texts}) == 1
+
+
 def test_a_running_trial_is_compared_with_its_parent_over_the_same_span() -> None:
     parent = [CurvePoint(float(s), 10 * s, 5.0 - s / 10) for s in range(1, 41)]
     curve = [CurvePoint(s / 2, 8 * s, 5.0 - s / 20) for s in range(1, 40)]

@@ -14,6 +14,8 @@ from evo.tui.views.plotting import LARGEST, NAME_CELLS, Piece, bar, fitted, spar
 
 LEAST_REPORTS = 4
 """Of a trial, that are compared with its parent's."""
+LAST_SHARE = 0.99
+"""Of the budget. Reports are a 250th of it apart or more, so that no other may come after this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def line(one: LiveTrial, width: int) -> list[Piece]:
         against = (f"{mark}{abs(found.loss):.3f} vs parent", found.tone)
     loss = f"loss {one.losses[-1]:.3f}" if one.losses else ""
     right: list[Piece] = [
-        (f" {bar(one.trial.share, bars)} {one.trial.share:4.0%}  ", "bar"),
+        (f" {_progress(one, bars)}  ", "bar"),
         (f"{sparkline(one.losses, curve):<{curve}} ", "info"),
         (f"{loss:<11} ", ""),
         (f"{against[0]:<16}", against[1]),
@@ -100,6 +102,14 @@ def line(one: LiveTrial, width: int) -> list[Piece]:
         (fitted(one.trial.title, max(room, 8)), ""),
         *right,
     ]
+
+
+def _progress(one: LiveTrial, bars: int) -> str:
+    """A bar and a percentage, until training is over and the trial waits for its score."""
+    share = one.trial.share
+    if one.losses and share >= LAST_SHARE:
+        return f"{'scoring':<{bars + 5}}"
+    return f"{bar(share, bars)} {share:4.0%}"
 
 
 def compare(curve: Sequence[CurvePoint], parent: Sequence[CurvePoint]) -> Difference | None:
