@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from evo.engine.heartbeat import Phase
 from evo.engine.inbox import Request, Verb
 from evo.nouns import CurvePoint, Favour, Wish
 from evo.tui.dialogs import LeaveHow
+from evo.tui.panes.ask import Question
 from evo.tui.tree import Tree
 from evo.tui.views.place import Place
 from evo.tui.views.state import State
@@ -450,6 +452,36 @@ def test_tab_completes_and_up_recalls(over: Place) -> None:
         assert question.text == "from champion_path"  # type: ignore[attr-defined]
 
     drive(over, script)
+
+
+@pytest.mark.parametrize(
+    ("asked_before", "keys", "turns"),
+    [
+        ([], "6", True),
+        (["from noise"], "6", True),
+        (["from trials limit 2"], "6", False),
+        ([], "x6", False),
+        (["from noise"], ["left", "6"], False),
+        (["from noise"], ["enter", "i", "6"], False),
+        (["from noise"], ["ctrl+u", "6"], True),
+    ],
+)
+def test_a_number_turns_to_its_screen_until_somebody_writes(
+    over: Place, asked_before: list[str], keys: Sequence[str], turns: bool
+) -> None:
+    async def script(driver: Driver) -> None:
+        await driver.goto("ask")
+        question = driver.app.screen.query_one("#question", Question)
+        before = question.text
+        for key in keys:
+            await driver.press(key)
+        screen = driver.app._run_screen()
+        assert screen is not None
+        assert screen.current == ("program" if turns else "ask")
+        assert ("6" in question.text) == (not turns and "6" in keys)
+        assert len(question.text) <= len(before) + len(keys)
+
+    drive(over, script, state=State(questions=asked_before))
 
 
 def test_an_answer_is_drawn(over: Place) -> None:

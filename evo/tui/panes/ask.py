@@ -38,7 +38,10 @@ FIRST = "from operator_yield"
 
 class Question(TextArea):
     """Where SQL is written: enter asks, tab completes, up and down at the edges go through what
-    was asked before."""
+    was asked before.
+
+    Until somebody writes, numbers turn to other screens as they do elsewhere.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,f5,ctrl+j", "ask", "Ask", priority=True),
@@ -62,6 +65,26 @@ class Question(TextArea):
         self.relations: list[Relation] = []
         self.questions: list[str] = []
         self._at: int | None = None
+        self._offered: str | None = FIRST
+
+    def offer(self, text: str) -> None:
+        """Puts a text there that nobody has touched yet."""
+        self.text = self._offered = text
+        self.move_cursor(self.document.end)
+
+    def write(self) -> None:
+        """Somebody comes to go on with what is there."""
+        self._offered = None
+        self.focus()
+
+    @property
+    def untouched(self) -> bool:
+        """Whether a number can't be meant for the text: it is empty, or as it was offered and has
+        no number at its end that could go on."""
+        if not self.text:
+            return True
+        at_end = self.cursor_location == self.document.end
+        return self.text == self._offered and at_end and not self.text[-1].isdecimal()
 
     def action_ask(self) -> None:
         if self.text.strip():
@@ -92,9 +115,17 @@ class Question(TextArea):
         row, column = self.cursor_location
         self.replace(found[0], (row, column - begun), (row, column))
 
+    def check_consume_key(self, key: str, character: str | None = None) -> bool:
+        """Whether a key is written here, and not for the screen."""
+        if key.isdecimal() and self.untouched:
+            return False
+        return super().check_consume_key(key, character)
+
     def on_key(self, event: events.Key) -> None:
         row, _ = self.cursor_location
-        if event.key == "up" and row == 0:
+        if not self.check_consume_key(event.key, event.character) and event.is_printable:
+            event.prevent_default()  # it goes on to the screen
+        elif event.key == "up" and row == 0:
             self._recall(-1)
             event.prevent_default()
         elif event.key == "down" and row == self.document.line_count - 1:
@@ -241,10 +272,10 @@ class AskPane(Pane):
     def on_mount(self) -> None:
         question = self.query_one(Question)
         question.questions = self.run_app.state.questions
-        if question.questions:
-            question.text = question.questions[-1]
-        question.move_cursor(question.document.end)
-        self._say("enter asks, tab completes, up and down recall what was asked", "dim")
+        question.offer(question.questions[-1] if question.questions else FIRST)
+        self._say(
+            "enter asks, tab completes, up and down recall; escape leaves the question", "dim"
+        )
 
     def show(self, snapshot: Snapshot) -> None:
         if not self.query_one(Question).relations:
@@ -300,7 +331,7 @@ class AskPane(Pane):
         if self._reader is not None:
             self._reader.interrupt()
         else:
-            self.query_one(Question).focus()
+            self.query_one(Question).write()
 
     def on_ask_pane_answered(self, message: Answered) -> None:
         if message.table is None:
@@ -343,7 +374,7 @@ class AskPane(Pane):
         if isinstance(event.rows, Catalogue):
             question.text = event.rows.entries[event.at].insert
             question.move_cursor(question.document.end)
-            question.focus()
+            question.write()
         elif (variant := self.selected()) is not None:
             self.run_app.open_variant(variant)
 
@@ -354,7 +385,7 @@ class AskPane(Pane):
 
     def action_write(self) -> None:
         self.remove_class("-answered")
-        self.query_one(Question).focus()
+        self.query_one(Question).write()
 
     # The answer
 
