@@ -20,6 +20,7 @@ from evo.engine import heartbeat, inbox
 from evo.engine.heartbeat import Heartbeat, Phase
 from evo.errors import EvoError, RunHeldError
 from evo.nouns import Recipe
+from evo.patch import is_diff
 from evo.text import clean_text
 
 OUTPUT = "engine.out"
@@ -177,6 +178,8 @@ def enqueue_command(file: Path, title: str | None, run_name: str | None) -> None
         raise EvoError(f"{file} is empty; hand in a patch, or a whole file")
     settings = place.settings_for(run_name)
     folder = place.run_folder(settings)
+    if title is None and not is_diff(text):
+        title = f"By hand: {file.name}"
     inbox.ask(folder, inbox.Verb.ENQUEUE, title=clean_text(title or ""), text=text)
     running = heartbeat.alive(heartbeat.read(folder))
     flag = place.run_flag(settings)

@@ -431,6 +431,9 @@ def test_where_every_seed_is_lost_one_line_says_why(tmp_path: Path) -> None:
 def test_a_file_that_is_enqueued_is_tried_by_the_next_run(tmp_path: Path) -> None:
     made = make_project(tmp_path)
     (made / "idea.py").write_text(SCRIPT.replace("KNOB = 1.0", "KNOB = 3.0").format(seconds=0))
+    (made / "other.py").write_text(SCRIPT.replace("KNOB = 1.0", "KNOB = 2.9").format(seconds=0))
     assert evo(made, "enqueue", "idea.py", "--title", "Mine").stdout.startswith("kept for")
+    evo(made, "enqueue", "other.py")
     evo(made, "run", "--trials", "6", "--plain")
-    assert rows(made, "SELECT title FROM variants WHERE operator = 'human'") == [("Mine",)]
+    titles = rows(made, "SELECT title FROM variants WHERE operator = 'human' ORDER BY title")
+    assert titles == [("By hand: other.py",), ("Mine",)]

@@ -133,11 +133,12 @@ def _top(detail: Detail, snapshot: Snapshot, width: int) -> Iterator[tuple[Piece
     star = "★ " if row.id == snapshot.champion else ""
     for text in wrap(f"{star}v{row.id}  {row.title}", width):
         yield ((text, style),)
-    parents = " × ".join(f"v{parent}" for parent in row.parents) or "nobody: the baseline"
+    parents = " × ".join(f"v{parent}" for parent in row.parents)
     by = f" by {row.model}" if row.model else ""
     role = f" as {row.role}" if row.role else ""
     about = f" ({detail.subject})" if detail.subject and row.operator != "human" else ""
-    for text in wrap(f"{row.operator}{about} of {parents}{by}{role}", width):
+    origin = f"{row.operator}{about} of {parents}" if parents else "the baseline"
+    for text in wrap(f"{origin}{by}{role}", width):
         yield ((text, "dim"),)
     error = snapshot.error(row)
     if row.score is not None:
