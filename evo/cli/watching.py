@@ -46,7 +46,7 @@ class EventTail:
 def progress_words(beat: Heartbeat) -> str:
     """The leader's mean, kept and tried, and the time left, in one short line."""
     wanted = f"/{beat.trials_wanted}" if beat.trials_wanted else ""
-    leader = f"leader {beat.best:.4f}" if beat.best is not None else "no score yet"
+    leader = f"leader {beat.best:.4f}" if beat.best is not None else "no leader yet"
     tried = f"kept {beat.kept}, tried {beat.trials_finished}{wanted}"
     left = f", {duration(beat.seconds_left)} left" if beat.seconds_left is not None else ""
     spent = ""

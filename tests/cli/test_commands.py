@@ -121,14 +121,14 @@ def test_a_plain_run_prints_a_line_for_each_trial_and_a_summary(tmp_path: Path) 
 
 
 def test_each_line_of_a_plain_run_says_what_was_so_after_its_trial(tmp_path: Path) -> None:
-    made = make_project(tmp_path, slots=2)
+    made = make_project(tmp_path)
     lines = evo(made, "run", "--trials", "8", "--plain").stdout.splitlines()
     ends = [line.rpartition("  [")[2] for line in lines if "  trial " in line[8:18]]
     assert len(ends) == 8
     for number, end in enumerate(ends, 1):
         assert f"tried {number}/8" in end
     assert "kept 1, tried 1/8" in ends[0]
-    assert not any("no score yet" in end for end in ends)
+    assert not any("no leader yet" in end for end in ends)
 
 
 def test_what_is_suggested_names_a_run_that_the_settings_do_not(tmp_path: Path) -> None:
