@@ -24,6 +24,19 @@ FOUNDERS = "founders"
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+OPTIONS = {
+    "run": "--run",
+    "trials": "--trials",
+    "hours": "--hours",
+    "models": "--model",
+    "cost": "--cost",
+    "context_tokens": "--context-tokens",
+    "task.budget_seconds": "--budget",
+    "slots": "--slots",
+    "strategy": "--strategy",
+    "seed": "--seed",
+}
+"""Of `evo run`, by the setting that each goes above."""
 
 
 class TaskSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

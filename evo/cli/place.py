@@ -11,20 +11,6 @@ from evo.config import Settings, load
 from evo.engine.layout import PUBLISHED
 from evo.errors import ArchiveError, SettingsError
 
-OPTIONS = {
-    "run": "--run",
-    "trials": "--trials",
-    "hours": "--hours",
-    "models": "--model",
-    "cost": "--cost",
-    "context_tokens": "--context-tokens",
-    "task.budget_seconds": "--budget",
-    "slots": "--slots",
-    "strategy": "--strategy",
-    "seed": "--seed",
-}
-"""What sets a setting on the command line."""
-
 
 def project() -> Path:
     """The project folder: the one that evo is called in."""
@@ -42,7 +28,7 @@ def settings_for(run: str | None = None, **overrides: Any) -> Settings:
         return load(project(), table)
     except SettingsError as error:
         text = str(error)
-        for name, option in OPTIONS.items():
+        for name, option in config.OPTIONS.items():
             if table.get(name) is not None:
                 text = text.replace(f"`tool.evo.{name}`", f"`{option}`")
         raise SettingsError(text) from error

@@ -19,7 +19,7 @@ from evo.archive.archive import Archive, RunRecord
 from evo.archive.publication import Publisher, publish
 from evo.arena.profile import Profile, choose
 from evo.arena.worker import Setup
-from evo.config import Settings
+from evo.config import OPTIONS, Settings
 from evo.corpus.corpus import Corpus, locate
 from evo.engine.bulletin import Rooms
 from evo.engine.casebook import EngineCasebook
@@ -47,9 +47,6 @@ from evo.sandbox import walls
 from evo.sandbox.plan import Tier
 from evo.search.breeding import Plan
 from evo.search.rivals import ON_CONSTANTS, STRATEGIES
-
-OPTIONS = {"budget_seconds": "--budget"}
-"""Of `evo run`, by what they set of how a run measures."""
 
 
 def assemble(
@@ -322,7 +319,7 @@ def begin(archive: Archive, settings: Settings, profile: Profile) -> None:
 
 def _option(name: str, value: object) -> str:
     """The option of `evo run` that puts a value back, in brackets; empty if there is none."""
-    option = OPTIONS.get(name)
+    option = OPTIONS.get(f"task.{name}")
     return f" ({option} {str(value).removesuffix('.0')})" if option else ""
 
 

@@ -172,7 +172,7 @@ class OverviewPane(Pane):
             said = f"seems {words.gain(found.gain)}{error} better still, measured {measured}"
             rest = ": it leads once that is proven"
         else:
-            trials = f"{row.trials} trial{'s' if row.trials != 1 else ''}"
+            trials = words.counted(row.trials, "trial")
             said, rest = f"scored {words.score(row.score)} ({trials})", ", which may still be luck"
         title = f"   {row.title}" if self.size.width >= 100 else ""
         return [[(f"v{row.id} ", "title"), (said, "info"), (rest, "dim"), (title, "dim")]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 
 from evo.engine.heartbeat import RunningTrial
 from evo.nouns import CurvePoint
@@ -137,5 +137,4 @@ def compare(curve: Sequence[CurvePoint], parent: Sequence[CurvePoint]) -> Differ
 
 
 def _error_of_mean(values: Sequence[float]) -> float:
-    mean, count = fmean(values), len(values)
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1) / count)
+    return stdev(values) / math.sqrt(len(values))
